@@ -1,0 +1,130 @@
+"""Where a file becomes samples: read, check, resample. Everything behind this line is float32, mono, 16 kHz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+RATE = 16_000
+"""Samples a second of everything inside cogviz: what Whisper's log-mel expects."""
+
+MIN_SECONDS, MAX_SECONDS = 0.1, 30.0
+"""The shortest recording that can carry a tone, and Whisper's window."""
+
+CLIPPED, QUIET, SILENT = 0.005, -50.0, -80.0
+"""Share of samples at full scale that earns a notice; RMS levels in dBFS of a notice and of an error."""
+
+
+class AudioError(ValueError):
+    """Raised for a recording that cannot be used; one sentence that says why and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Samples (float32, mono, 16 kHz, -1 .. 1) and what the listener should know about them."""
+
+    samples: np.ndarray
+    name: str = "recording"
+    notices: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / RATE
+
+
+def read(path: str | Path, *, max_seconds: float = MAX_SECONDS) -> Recording:
+    """Read a recording of any format that libsndfile knows (WAV, FLAC, MP3, OGG, AIFF; the content counts, not the file's name).
+
+    Raises:
+        AudioError: missing, a folder, not audio, empty, silent, NaN, shorter than 0.1 s or longer than `max_seconds`.
+    """
+    import soundfile
+
+    path = Path(path)
+    if path.is_dir():
+        raise AudioError(f"{path} is a folder; give the recordings in it, for example {path}/*.wav")
+    if not path.exists():
+        raise AudioError(f"{path} does not exist; check the path")
+    try:
+        with soundfile.SoundFile(path) as file:
+            seconds = file.frames / file.samplerate
+            if seconds > max_seconds:
+                raise AudioError(f"{path} is {_duration(seconds)} long; the limit is {max_seconds:g} s: cut out the sentence you want")
+            samples = file.read(dtype="float32", always_2d=True)
+            rate = file.samplerate
+    except (soundfile.LibsndfileError, EOFError, OSError) as error:
+        raise AudioError(f"{path} cannot be read as audio ({error}); give a WAV, FLAC, MP3, OGG or AIFF file") from None
+    return from_array(samples, rate, name=str(path), max_seconds=max_seconds)
+
+
+def from_array(samples: np.ndarray, rate: int, *, name: str = "recording", max_seconds: float = MAX_SECONDS) -> Recording:
+    """Bring samples into the house format.
+
+    Args:
+        samples: (samples,) or (samples, channels); float in -1 .. 1 or a signed/unsigned integer type (then scaled by its range).
+        rate: samples a second.
+
+    Raises:
+        AudioError: see `read`.
+    """
+    samples = np.asarray(samples)
+    if rate <= 0:
+        raise AudioError(f"{name} has a sample rate of {rate}; it must be positive")
+    if samples.dtype.kind in "iu":
+        info = np.iinfo(samples.dtype)
+        middle = (int(info.max) + int(info.min) + 1) // 2
+        samples = (samples.astype(np.float64) - middle) / (int(info.max) - middle + 1)
+    samples = samples.astype(np.float32)
+    if samples.ndim == 2:
+        samples = samples.mean(axis=1)
+    if samples.ndim != 1:
+        raise AudioError(f"{name} has {samples.ndim} dimensions; give (samples,) or (samples, channels)")
+    if not len(samples):
+        raise AudioError(f"{name} is empty; record it again")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name} holds NaN or infinite samples; export it again")
+    seconds = len(samples) / rate
+    if seconds > max_seconds:
+        raise AudioError(f"{name} is {_duration(seconds)} long; the limit is {max_seconds:g} s: cut out the sentence you want")
+    if seconds < MIN_SECONDS:
+        raise AudioError(f"{name} is {seconds * 1000:.0f} ms long; at least {MIN_SECONDS * 1000:.0f} ms are needed to hear a tone")
+    notices = []
+    if float(np.mean(np.abs(samples) >= 0.999)) > CLIPPED:
+        notices.append(f"{name} is clipped: loudness and voice quality may be misheard")
+    if rate != RATE:
+        import soxr
+
+        samples = soxr.resample(samples, rate, RATE).astype(np.float32)
+    level = level_db(samples)
+    if level < SILENT:
+        raise AudioError(f"{name} is silent ({level:.0f} dBFS); check the microphone and record it again")
+    if level < QUIET:
+        notices.append(f"{name} is very quiet ({level:.0f} dBFS): loudness may be misheard")
+    return Recording(samples=samples, name=name, notices=tuple(notices))
+
+
+def level_db(samples: np.ndarray) -> float:
+    """Root-mean-square level in dB relative to full scale; -200 for silence."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return 10 * np.log10(max(power, 1e-20))
+
+
+def write(path: str | Path, samples: np.ndarray) -> None:
+    """Write 16 kHz mono samples as 16-bit audio, to a temporary name first, so that a killed run leaves no half file."""
+    import soundfile
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        soundfile.write(temporary, samples, RATE, subtype="PCM_16", format=path.suffix.lstrip(".").upper())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds > 3600 else f"{seconds / 60:.1f} min" if seconds > 90 else f"{seconds:.0f} s"

@@ -1,0 +1,70 @@
+"""EIPS: the four-step chain of thought (Emotion perception, Intent, Psychology, Strategy), the answer around it, and its text form.
+
+Text form (arXiv 2606.06940): `<thought>[Perception] ... [Intent] ... [Psychology] ... [Strategy] ...</thought><response>...</response>`;
+on the direct route only `<response>...</response>`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+STEPS = ("perception", "intent", "psychology", "strategy")
+ROUTES = ("reason", "direct")
+
+_TAGS = {step: f"[{step.capitalize()}]" for step in STEPS}
+_CHAIN = re.compile(r"\s*".join(re.escape(_TAGS[s]) + rf"(?P<{s}>[^\[\]<>]*?)" for s in STEPS) + r"\s*$", re.DOTALL)
+_FULL = re.compile(r"\s*<thought>(?P<thought>.*?)</thought>\s*<response>(?P<response>[^<>]*)</response>\s*$", re.DOTALL)
+_DIRECT = re.compile(r"\s*<response>(?P<response>[^<>]*)</response>\s*$", re.DOTALL)
+
+
+class UnknownRoute(ValueError):
+    """Raised for a route other than reason or direct."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The four steps, each a sentence or two without its tag."""
+
+    perception: str
+    intent: str
+    psychology: str
+    strategy: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says: a response, with the chain before it on the reasoning route."""
+
+    response: str
+    chain: Chain | None = None
+
+
+def check_route(route: str) -> str:
+    """Return `route`; raises `UnknownRoute` for anything but "reason" and "direct"."""
+    if route not in ROUTES:
+        raise UnknownRoute(f"unknown route {route!r}; choose reason (chain, then response) or direct (response at once)")
+    return route
+
+
+def render(answer: Answer) -> str:
+    """Return the text form of an answer."""
+    response = f"<response>{answer.response}</response>"
+    if answer.chain is None:
+        return response
+    steps = " ".join(f"{_TAGS[step]} {getattr(answer.chain, step)}" for step in STEPS)
+    return f"<thought>{steps}</thought>{response}"
+
+
+def parse(text: str) -> Answer | None:
+    """Read the text form; None where it is not exactly that: a step missing, empty, twice or out of order, an unclosed tag, text outside."""
+    if (full := _FULL.match(text)) is not None:
+        chain = _CHAIN.match(full["thought"].strip())
+        if chain is None:
+            return None
+        steps = {step: chain[step].strip() for step in STEPS}
+        response = full["response"].strip()
+        return Answer(response, Chain(**steps)) if all(steps.values()) and response else None
+    if (direct := _DIRECT.match(text)) is not None and direct["response"].strip():
+        return Answer(direct["response"].strip())
+    return None

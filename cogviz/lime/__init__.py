@@ -1,0 +1,1 @@
+"""LIME: lexically identical, multi-emotion speech. Scenario -> sentence -> voice -> prosody -> dataset folder."""

@@ -1,0 +1,272 @@
+"""Sentence + voice -> a neutral waveform and the time of every word.
+
+A voice is one of two kinds (see `cogviz.lime.synthesizers`): an espeak-ng formant variant, or the one neural voice moved to another
+speaker by shifting its pitch and scaling its formants with the WORLD vocoder (Morise et al., 2016). Speakers are split into train,
+validation and test once, here, with both kinds and both sexes in every split.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from cogviz.lime import synthesizers
+from cogviz.lime.synthesizers import Span, Take, VoiceError
+from cogviz.utterance import Word
+
+__all__ = ["Speech", "Voice", "VoiceError", "Word", "move", "speak", "voices"]
+
+LEVEL = 10 ** (-26 / 20)  # RMS of every take: -26 dBov, the customary active speech level (ITU-T P.56)
+PEAK = 0.9
+MARGIN = 0.05  # seconds of silence left on each side
+FRAME = 0.01  # seconds; the grid on which silence is looked for
+SILENCE = 10 ** (-40 / 20)  # of the loudest frame; below it a frame is silent
+PAUSE = 0.06  # seconds; a shorter silence is a stop's closure and stays inside its word
+SHORTEST = 0.05  # seconds; WORLD needs a few pitch periods
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """A neutral waveform: float32 mono `samples` (n,) in [-1, 1], `rate` in Hz, one word for every whitespace word of the text."""
+
+    samples: np.ndarray
+    rate: int
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One speaker.
+
+    Attributes:
+        id: unique name, the `speaker` of every utterance made with it.
+        synthesizer: "espeak" or "neural".
+        sex: "female" or "male", as it sounds.
+        f0: median fundamental frequency in Hz, measured on neutral sentences.
+        split: "train", "validation" or "test".
+        variant: espeak-ng's language file and voice variant.
+        pitch, pitch_range: espeak-ng, 0 .. 99, where 50 is the variant's own; a range below 50 keeps the reading neutral.
+        speed: espeak-ng: words a minute; neural: 1 is the model's own pace.
+        pitch_semitones, formant_scale: how `move` makes the speaker from the synthesizer's plain output; 0 and 1 change nothing.
+    """
+
+    id: str
+    synthesizer: str
+    sex: str
+    f0: float
+    split: str
+    variant: str = ""
+    pitch: int = 50
+    pitch_range: int = 38
+    speed: float = 1.0
+    pitch_semitones: float = 0.0
+    formant_scale: float = 1.0
+
+
+def voices(split: str | None = None, synthesizer: str | None = None) -> list[Voice]:
+    """The speakers, in a fixed order; only those of one split or one synthesizer where given."""
+    for value, known, name in ((split, ("train", "validation", "test"), "split"), (synthesizer, ("espeak", "neural"), "synthesizer")):
+        if value is not None and value not in known:
+            raise VoiceError(f"no {name} {value!r}; choose one of {', '.join(known)}")
+    return [v for v in _TABLE.values() if split in (None, v.split) and synthesizer in (None, v.synthesizer)]
+
+
+def speak(text: str, voice: Voice | str, *, moved: bool = True) -> Speech:
+    """Speak a sentence neutrally.
+
+    The same text and voice give the same samples, in every process.
+
+    Args:
+        text: an English sentence.
+        voice: one of `voices()`, its id, or a `Voice` of your own.
+        moved: shift pitch and formants to the speaker's. False gives the synthesizer's plain output, for a caller that analyses it with WORLD
+            anyway and applies `voice.pitch_semitones` and `voice.formant_scale` while rendering. Word times are the same for both.
+
+    Returns:
+        The waveform at the synthesizer's rate, RMS -26 dBov, peak at most 0.9, with 50 ms of silence on each side.
+
+    Raises:
+        VoiceError: no letter in the text, an unknown voice, a missing package, or nothing that can be pronounced.
+    """
+    text = " ".join(text.split())
+    if not any(map(str.isalpha, text)):
+        raise VoiceError("there is nothing to say; give a text with at least one word")
+    if isinstance(voice, str):
+        if voice not in _TABLE:
+            raise VoiceError(f"no voice {voice!r}; take an id from voices(), for example {next(iter(_TABLE))!r}")
+        voice = _TABLE[voice]
+    if voice.synthesizer == "espeak":
+        settings = {"pitch": voice.pitch, "pitch_range": voice.pitch_range, "speed": round(voice.speed)}
+        take = synthesizers.espeak(text, voice=voice.variant, **settings)
+    elif voice.synthesizer == "neural":
+        take = synthesizers.neural(text, speed=voice.speed)
+    else:
+        raise VoiceError(f"no synthesizer {voice.synthesizer!r}; choose espeak or neural")
+    samples, words = _trim(text, take)
+    if moved and (voice.pitch_semitones, voice.formant_scale) != (0.0, 1.0):
+        samples = move(samples, take.rate, voice.pitch_semitones, voice.formant_scale)
+    gain = min(LEVEL / np.sqrt(np.mean(samples**2)), PEAK / np.max(np.abs(samples)))
+    return Speech((samples * gain).astype(np.float32), take.rate, words)
+
+
+def _loud(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Which frames of `FRAME` seconds are not silent: bool (frames,)."""
+    hop = round(FRAME * rate)
+    padded = np.pad(samples.astype(np.float64), (0, -len(samples) % hop))
+    rms = np.sqrt(np.mean(padded.reshape(-1, hop) ** 2, axis=1))
+    return rms > max(SILENCE * rms.max(initial=0.0), 1e-6)
+
+
+def _trim(text: str, take: Take) -> tuple[np.ndarray, tuple[Word, ...]]:
+    """Cut the silence around the speech down to `MARGIN`, and the pauses out of the words.
+
+    The synthesizers give a word everything up to the next one; a pause at a comma belongs to neither, so an edge that lies in a pause moves to
+    where the sound stops or starts.
+    """
+    samples, rate = take.samples, take.rate
+    loud = np.flatnonzero(_loud(samples, rate)) * round(FRAME * rate) / rate  # start time of every frame with sound
+    if not len(loud):
+        raise VoiceError(f"the synthesizer stays silent at {text[:60]!r}; give it an English sentence")
+    begin, finish = float(loud[0]), min(float(loud[-1]) + FRAME, len(samples) / rate)
+
+    edges: list[list[float]] = [list(span) for span in take.spans if span is not None]
+    for left, right in zip(edges, edges[1:], strict=False):  # the short gap of a space is shared by its neighbours
+        left[1] = right[0] = (left[1] + right[0]) / 2
+    edges[0][0], edges[-1][1] = begin, finish
+    for edge in edges:
+        inside = loud[(loud > edge[0] - FRAME) & (loud < edge[1])]
+        if len(inside):
+            edge[0] = inside[0] if inside[0] - edge[0] > PAUSE else edge[0]
+            edge[1] = inside[-1] + FRAME if edge[1] - inside[-1] - FRAME > PAUSE else edge[1]
+
+    first, last = round((begin - MARGIN) * rate), round((finish + MARGIN) * rate)
+    kept = np.pad(samples, (max(-first, 0), max(last - len(samples), 0)))[max(first, 0) :][: last - first]
+    return kept, _words(text, take.spans, edges, first / rate)
+
+
+def _words(text: str, spans: list[Span], edges: list[list[float]], origin: float) -> tuple[Word, ...]:
+    """Words with their times from `origin` on; a word without sound takes the pause where it stands."""
+    found, ahead = [], iter(edges)
+    previous, upcoming = edges[0][0], next(ahead)
+    for name, span in zip(text.split(), spans, strict=True):
+        if span is None:
+            start, end = previous, max(previous, upcoming[0])
+        else:
+            start, end = upcoming
+            upcoming = next(ahead, [end, end])
+        found.append(Word(name, round(float(start - origin), 4), round(float(end - origin), 4)))
+        previous = end
+    return tuple(found)
+
+
+def move(samples: np.ndarray, rate: int, semitones: float, formant_scale: float) -> np.ndarray:
+    """Shift the pitch and scale the formants of a voice, with the timing kept.
+
+    WORLD analysis and synthesis: F0 is multiplied, the spectral envelope and the aperiodicity are stretched along frequency
+    (Morise, Yokomori and Ozawa 2016, doi:10.1587/transinf.2015EDP7457; Morise 2017 for Harvest).
+
+    Args:
+        samples: mono (n,), in [-1, 1].
+        rate: Hz.
+        semitones: -24 .. 24; 12 is an octave up.
+        formant_scale: 0.5 .. 2; 0.85 is a vocal tract 1 / 0.85 as long.
+
+    Returns:
+        float32 (n,), with the RMS of the input.
+
+    Raises:
+        VoiceError: shorter than 50 ms, not finite, not mono, or a setting out of range.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or len(samples) < SHORTEST * rate:
+        raise VoiceError(f"pitch and formants need one channel of at least {SHORTEST * 1000:.0f} ms, got shape {samples.shape} at {rate} Hz")
+    if not np.isfinite(samples).all():
+        raise VoiceError("the waveform holds NaN or infinite values; repair the recording first")
+    if not (-24 <= semitones <= 24 and 0.5 <= formant_scale <= 2):
+        raise VoiceError(f"{semitones} semitones, formants x {formant_scale}: stay within -24 .. 24 and 0.5 .. 2")
+    with warnings.catch_warnings():  # pyworld 0.3.5 imports pkg_resources, which is deprecated
+        warnings.simplefilter("ignore")
+        try:
+            import pyworld
+        except ImportError as error:
+            raise VoiceError("pitch and formants need WORLD: pip install pyworld 'setuptools<81'") from error
+
+    wave = np.ascontiguousarray(samples, dtype=np.float64)
+    f0, times = pyworld.harvest(wave, rate, f0_floor=71.0, f0_ceil=600.0)
+    envelope = pyworld.cheaptrick(wave, f0, times, rate)
+    aperiodicity = pyworld.d4c(wave, f0, times, rate)
+
+    bins = envelope.shape[1]
+    source = np.minimum(np.arange(bins) / formant_scale, bins - 1)  # the bin whose value moves to each bin
+    low = np.minimum(source.astype(int), bins - 2)
+    weight = source - low
+
+    def stretch(frames: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(frames[:, low] * (1 - weight) + frames[:, low + 1] * weight)  # WORLD reads rows in C order
+
+    envelope, aperiodicity = np.exp(stretch(np.log(envelope))), stretch(aperiodicity)
+    wave = pyworld.synthesize(f0 * 2 ** (semitones / 12), envelope, aperiodicity, rate)
+    wave = np.pad(wave, (0, max(len(samples) - len(wave), 0)))[: len(samples)]
+    if not np.isfinite(wave).all():
+        raise VoiceError("WORLD returned values that are not finite; check the recording and the settings")
+    loudness = np.sqrt(np.mean(wave**2))
+    if loudness > 0:
+        wave *= np.sqrt(np.mean(samples.astype(np.float64) ** 2)) / loudness
+    return wave.astype(np.float32)
+
+
+def _espeak(id: str, sex: str, f0: float, split: str, variant: str, pitch: int, speed: int, formants: float = 1.0) -> Voice:
+    return Voice(id, "espeak", sex, f0, split, variant="gmw/" + variant, pitch=pitch, speed=speed, formant_scale=formants)
+
+
+def _neural(id: str, sex: str, f0: float, split: str, semitones: float, formants: float, speed: float) -> Voice:
+    return Voice(id, "neural", sex, f0, split, speed=speed, pitch_semitones=semitones, formant_scale=formants)
+
+
+# Chosen by ear of a machine: of 60 espeak-ng settings those that Whisper tiny.en understands best (its word errors on ten neutral sentences:
+# docs/voices are in the comment of each block). Women's formant voices are harder for it than men's, most of all above 200 Hz.
+_TABLE: dict[str, Voice] = {
+    v.id: v
+    for v in (
+        _espeak("espeak-us-m1", "male", 92, "train", "en-US+m1", 50, 145),
+        _espeak("espeak-us-m2", "male", 99, "train", "en-US+m2", 50, 145),
+        _espeak("espeak-us-m7", "male", 109, "train", "en-US+m7", 60, 145),
+        _espeak("espeak-us-mike", "male", 88, "train", "en-US+Mike", 50, 150),
+        _espeak("espeak-us-diogo", "male", 103, "train", "en-US+Diogo", 50, 145),
+        _espeak("espeak-us-storm", "male", 81, "train", "en-US+Storm", 50, 150),
+        _espeak("espeak-gb-miguel", "male", 108, "train", "en+miguel", 50, 145),
+        _espeak("espeak-gb-m6", "male", 99, "train", "en+m6", 50, 145),
+        _espeak("espeak-rp-m5", "male", 99, "train", "en-GB-x-rp+m5", 50, 140),
+        _espeak("espeak-nyc-m4", "male", 91, "train", "en-US-nyc+m4", 50, 140),
+        _espeak("espeak-us-f3", "female", 174, "train", "en-US+f3", 30, 130, 0.92),
+        _espeak("espeak-us-f3-high", "female", 193, "train", "en-US+f3", 45, 140, 0.95),
+        _espeak("espeak-us-f2", "female", 192, "train", "en-US+f2", 50, 140, 0.9),
+        _espeak("espeak-us-steph", "female", 171, "train", "en-US+steph", 45, 150),
+        _espeak("espeak-us-robert", "male", 93, "validation", "en-US+robert", 50, 145),
+        _espeak("espeak-us-f4", "female", 183, "validation", "en-US+f4", 55, 140, 0.95),
+        _espeak("espeak-us-m3", "male", 102, "test", "en-US+m3", 50, 145),
+        _espeak("espeak-us-victor", "male", 94, "test", "en-US+victor", 50, 145),
+        _espeak("espeak-scotland-m8", "male", 84, "test", "en-GB-scotland+m8", 50, 140),
+        _espeak("espeak-us-aunty", "female", 175, "test", "en-US+aunty", 50, 135, 0.95),
+        _espeak("espeak-us-f5", "female", 180, "test", "en-US+f5", 40, 140, 0.93),
+        _neural("neural-m1", "male", 101, "train", -11.5, 0.82, 0.95),
+        _neural("neural-m3", "male", 112, "train", -9.5, 0.83, 1.0),
+        _neural("neural-m5", "male", 120, "train", -8.2, 0.84, 1.08),
+        _neural("neural-m7", "male", 133, "train", -6.6, 0.82, 1.03),
+        _neural("neural-f1", "female", 164, "train", -3.2, 0.93, 0.95),
+        _neural("neural-f3", "female", 183, "train", -1.2, 0.94, 1.0),
+        _neural("neural-f4", "female", 194, "train", 0.0, 1.0, 1.0),
+        _neural("neural-f5", "female", 204, "train", 0.8, 1.05, 0.93),
+        _neural("neural-f7", "female", 227, "train", 2.4, 1.08, 1.0),
+        _neural("neural-f9", "female", 248, "train", 4.2, 1.12, 1.05),
+        _neural("neural-f10", "female", 266, "train", 5.2, 1.15, 0.97),
+        _neural("neural-m4", "male", 115, "validation", -9.0, 0.88, 0.92),
+        _neural("neural-f6", "female", 212, "validation", 1.6, 0.97, 1.07),
+        _neural("neural-m2", "male", 105, "test", -10.5, 0.87, 1.05),
+        _neural("neural-m6", "male", 128, "test", -7.2, 0.87, 0.98),
+        _neural("neural-f2", "female", 171, "test", -2.2, 0.98, 1.06),
+        _neural("neural-f8", "female", 239, "test", 3.4, 1.02, 0.95),
+    )
+}

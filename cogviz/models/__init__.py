@@ -1,0 +1,1 @@
+"""CogAudio: audio encoder -> connector -> language model, as ordinary transformers classes."""
