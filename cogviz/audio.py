@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ MIN_SECONDS, MAX_SECONDS = 0.1, 30.0
 
 CLIPPED, QUIET, SILENT = 0.005, -50.0, -80.0
 """Share of samples at full scale that earns a notice; RMS levels in dBFS of a notice and of an error."""
+
+LOUDEST = 100.0
+"""No float recording peaks 40 dB above full scale; one that does holds integers."""
 
 
 class AudioError(ValueError):
@@ -55,7 +59,7 @@ def read(path: str | Path, *, max_seconds: float = MAX_SECONDS) -> Recording:
                 raise AudioError(f"{path} is {_duration(seconds)} long; the limit is {max_seconds:g} s: cut out the sentence you want")
             samples = file.read(dtype="float32", always_2d=True)
             rate = file.samplerate
-    except (soundfile.LibsndfileError, EOFError, OSError) as error:
+    except (soundfile.LibsndfileError, EOFError, OSError, TypeError) as error:  # TypeError: a name in .raw
         raise AudioError(f"{path} cannot be read as audio ({error}); give a WAV, FLAC, MP3, OGG or AIFF file") from None
     return from_array(samples, rate, name=str(path), max_seconds=max_seconds)
 
@@ -73,19 +77,23 @@ def from_array(samples: np.ndarray, rate: int, *, name: str = "recording", max_s
     samples = np.asarray(samples)
     if rate <= 0:
         raise AudioError(f"{name} has a sample rate of {rate}; it must be positive")
+    if samples.dtype.kind not in "biuf":
+        raise AudioError(f"{name} holds {samples.dtype} values; give real numbers, float or integer")
+    if samples.ndim not in (1, 2):
+        raise AudioError(f"{name} has {samples.ndim} dimensions; give (samples,) or (samples, channels)")
+    if not samples.size:
+        raise AudioError(f"{name} is empty; record it again")
     if samples.dtype.kind in "iu":
         info = np.iinfo(samples.dtype)
         middle = (int(info.max) + int(info.min) + 1) // 2
         samples = (samples.astype(np.float64) - middle) / (int(info.max) - middle + 1)
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name} holds NaN or infinite samples; export it again")
+    if (peak := float(np.abs(samples).max())) > LOUDEST:
+        raise AudioError(f"{name} has samples up to {peak:.3g}; floats must lie in -1 .. 1: divide by the full scale (32768 for 16 bits)")
     samples = samples.astype(np.float32)
     if samples.ndim == 2:
         samples = samples.mean(axis=1)
-    if samples.ndim != 1:
-        raise AudioError(f"{name} has {samples.ndim} dimensions; give (samples,) or (samples, channels)")
-    if not len(samples):
-        raise AudioError(f"{name} is empty; record it again")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{name} holds NaN or infinite samples; export it again")
     seconds = len(samples) / rate
     if seconds > max_seconds:
         raise AudioError(f"{name} is {_duration(seconds)} long; the limit is {max_seconds:g} s: cut out the sentence you want")
@@ -113,14 +121,19 @@ def level_db(samples: np.ndarray) -> float:
 
 
 def write(path: str | Path, samples: np.ndarray) -> None:
-    """Write 16 kHz mono samples as 16-bit audio, to a temporary name first, so that a killed run leaves no half file."""
+    """Write 16 kHz mono samples as 16-bit audio, to a temporary name first, so that a killed run leaves no half file.
+
+    Raises `OSError` with its errno where the disk is full (libsndfile itself would only say "system error").
+    """
     import soundfile
 
     path = Path(path)
+    content = io.BytesIO()
+    soundfile.write(content, samples, RATE, subtype="PCM_16", format=path.suffix.lstrip(".").upper())
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:
-        soundfile.write(temporary, samples, RATE, subtype="PCM_16", format=path.suffix.lstrip(".").upper())
+        temporary.write_bytes(content.getbuffer())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

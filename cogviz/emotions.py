@@ -21,7 +21,7 @@ class Emotion:
     Attributes:
         name: one of `EMOTIONS`.
         adjective: how a sentence says it ("they sound *frightened*").
-        color: hex RGB, one per emotion everywhere; the set stays distinct in grey and for colour-blind readers.
+        color: hex RGB, one per emotion everywhere; at least 3:1 on white, seven steps in grey, distinct for colour-blind readers.
         valence: -1 (unpleasant) .. 1 (pleasant), place in Russell's circumplex (1980).
         arousal: -1 (calm) .. 1 (excited), likewise.
     """
@@ -36,13 +36,13 @@ class Emotion:
 _TABLE: dict[str, Emotion] = {
     e.name: e
     for e in (
-        Emotion("neutral", "calm", "#8C8C8C", 0.0, 0.0),
-        Emotion("happy", "happy", "#E6A800", 0.8, 0.5),
-        Emotion("sad", "sad", "#2F6DB5", -0.7, -0.5),
-        Emotion("angry", "angry", "#C8312B", -0.6, 0.7),
-        Emotion("fear", "frightened", "#7A4FA3", -0.65, 0.6),
-        Emotion("disgust", "disgusted", "#4E8A3A", -0.6, 0.2),
-        Emotion("surprise", "surprised", "#22A7B8", 0.2, 0.8),
+        Emotion("neutral", "calm", "#4C4F54", 0.0, 0.0),
+        Emotion("happy", "happy", "#B98D1B", 0.8, 0.5),
+        Emotion("sad", "sad", "#0F368C", -0.7, -0.5),
+        Emotion("angry", "angry", "#B0120F", -0.6, 0.7),
+        Emotion("fear", "frightened", "#9547AE", -0.65, 0.6),
+        Emotion("disgust", "disgusted", "#398552", -0.6, 0.2),
+        Emotion("surprise", "surprised", "#2293A9", 0.2, 0.8),
     )
 }
 

@@ -40,16 +40,19 @@ def bootstrap(
     chance: float | None = None,
     draws: int = 2000,
     seed: int = 0,
+    recentre: bool = False,
 ) -> Estimate:
     """Percentile bootstrap of `statistic`, clustered.
 
     The statistic gets the weight of each item, (n,) float: how often the item was drawn. Sentences are resampled with replacement; from ten
     speakers on, speakers too, and an item's weight is the product of both counts (Owen & Eckles 2012, the pigeonhole bootstrap).
+    A single cluster has no spread to resample: its interval is NaN.
 
     Args:
         statistic: weights (n,) -> value; NaN where the draw holds nothing to measure (then the draw is left out).
         sentences, speakers: (n,) cluster of each item.
         chance: reported beside the estimate.
+        recentre: move the interval so that the draws' mean falls on the value; for statistics that a resample biases, such as entropies.
     """
     if n == 0:
         raise ValueError("nothing to estimate from: no items")
@@ -65,13 +68,19 @@ def bootstrap(
         if both:
             weights = weights * np.bincount(draw.integers(len(speaker_ids), size=len(speaker_ids)), minlength=len(speaker_ids))[speaker_of]
         values.append(statistic(weights.astype(float)) if weights.any() else np.nan)
+    value = float(statistic(np.ones(n)))
     kept = np.array(values)[np.isfinite(values)]
-    low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (np.nan, np.nan)
+    single = len(sentence_ids) == 1 and not both
+    low, high = (
+        (np.nan, np.nan) if single or not len(kept) else np.percentile(kept, [2.5, 97.5]) + (value - kept.mean() if recentre else 0.0)
+    )
     scope = "" if both else "for these speakers"
-    return Estimate(float(statistic(np.ones(n))), float(low), float(high), n, chance, scope)
+    return Estimate(value, float(low), float(high), n, chance, scope)
 
 
-def mean(values: Sequence[float] | np.ndarray, *, sentences: Sequence[str], speakers: Sequence[str], chance: float | None = None) -> Estimate:
+def mean(
+    values: Sequence[float] | np.ndarray, *, sentences: Sequence[str], speakers: Sequence[str], chance: float | None = None
+) -> Estimate:
     """Clustered estimate of a mean (of 0/1 values: a share)."""
     array = np.asarray(values, dtype=float)
     return bootstrap(
@@ -79,9 +88,7 @@ def mean(values: Sequence[float] | np.ndarray, *, sentences: Sequence[str], spea
     )
 
 
-def balanced_accuracy(
-    truth: Sequence[str], predicted: Sequence[str], *, sentences: Sequence[str], speakers: Sequence[str]
-) -> Estimate:
+def balanced_accuracy(truth: Sequence[str], predicted: Sequence[str], *, sentences: Sequence[str], speakers: Sequence[str]) -> Estimate:
     """Clustered estimate of the mean recall over the classes in `truth`; chance is one over their number."""
     actual, claimed = np.asarray(truth, dtype=str), np.asarray(predicted, dtype=str)
     classes = np.unique(actual)

@@ -15,6 +15,8 @@ _STATEMENT = ("Kids are talking by the door.", "Dogs are sitting by the door.")
 def _parse(path: Path) -> Utterance | None:
     """Name: modality-channel-emotion-intensity-statement-repetition-actor, two digits each."""
     _, channel, emotion, strength, statement, repetition, actor = map(int, path.stem.split("-"))
+    if min(emotion, strength, statement) < 1:  # 00 would count from the end
+        raise ValueError(path.stem)
     original = _EMOTION[emotion - 1]
     if channel != 1 or label(original) is None:
         return None

@@ -8,8 +8,10 @@ model behind an OpenAI-compatible URL for the same schema instead.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
+import re
 import urllib.request
 from collections.abc import Sequence
 
@@ -132,10 +134,9 @@ def annotate(sentence: Sentence, emotion: str, intensity: str | float = "mid", *
         return options[digest[0] % len(options)]
 
     reading = sentence.readings.get(emotion)
-    filled = {"topic": sentence.topic}
-    what = reading.what if reading else pick(_OPEN_WHAT[emotion], "what").format(**filled)
-    why = reading.why if reading else pick(_OPEN_WHY[emotion], "why").format(**filled)
-    reply = reading.reply if reading else pick(_OPEN_REPLY[emotion], "reply").format(**filled)
+    what = reading.what if reading else pick(_OPEN_WHAT[emotion], "what").format(topic=_seen_by_listener(sentence.topic, "their"))
+    why = reading.why if reading else pick(_OPEN_WHY[emotion], "why")
+    reply = reading.reply if reading else pick(_OPEN_REPLY[emotion], "reply").format(topic=_seen_by_listener(sentence.topic, "your"))
     voice = f"The voice sounds {name.adjective}" + (f", {_DEGREE[degree]}" if emotion != "neutral" else "")
     voice += f": it is {' and '.join(heard)}." if heard else "."
     words = f' The words are "{sentence.text}"'
@@ -151,6 +152,12 @@ def annotate(sentence: Sentence, emotion: str, intensity: str | float = "mid", *
             strategy=pick(_STRATEGY[emotion], "strategy"),
         ),
     )
+
+
+def _seen_by_listener(topic: str, speakers: str) -> str:
+    """Turn the speaker's "my dog" into "their dog" (of them) or "your dog" (to them), "your dog" into "my dog", "The dog" into "the dog"."""
+    topic = re.sub(r"^(The|This|That|These|Those|My|Our|Your|His|Her|Their|An?)\b", lambda match: match[0].lower(), topic)
+    return re.sub(r"\b(my|our|your)\b", lambda match: "my" if match[0] == "your" else speakers, topic)
 
 
 class AnnotationError(RuntimeError):
@@ -185,10 +192,10 @@ def annotate_with_llm(
             with urllib.request.urlopen(request, timeout=timeout) as reply:
                 text = json.load(reply)["choices"][0]["message"]["content"]
             found = json.loads(text[text.index("{") : text.rindex("}") + 1])
-            parts = {key: " ".join(str(found[key]).split()) for key in (*STEPS, "response")}
+            parts = {key: " ".join(found[key].split()) for key in (*STEPS, "response")}
             if all(parts.values()) and not any(c in value for value in parts.values() for c in "<>[]"):
                 return Answer(parts.pop("response"), Chain(**parts))
             problem = "a value is empty or has brackets"
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             problem = f"{type(error).__name__}: {error}"
     raise AnnotationError(f"{model} at {url} gave no usable annotation for {sentence.id} in {tries} tries ({problem})")

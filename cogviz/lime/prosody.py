@@ -26,6 +26,10 @@ FACTORS = ("f0_level", "f0_contour", "rate", "energy", "voice_quality")
 ANCHORS = (0.0, 1.0, 1.5)
 """Intensities k at which the table is given: neutral, what actors call normal, what they call strong. Linear in between."""
 
+VARIATION = 0.35
+"""Share of the measured spread among actors that speakers and takes get by default. More is more like people and harder to tell apart:
+`docs/decisions.md` has the trade."""
+
 BASE_LEVEL = -36.0
 """dBFS of neutral speech: quiet, so that the strongest anger (about +23 dB) still fits without clipping."""
 
@@ -91,7 +95,7 @@ def delta(
     *,
     speaker: str = "",
     take: str = "",
-    variation: float = 1.0,
+    variation: float = VARIATION,
     factors: Iterable[str] = FACTORS,
 ) -> np.ndarray:
     """Return the parameters (P,) of one rendering: the table at intensity k, moved as this speaker and this take would.

@@ -142,6 +142,10 @@ def parse_template(row: dict, where: str) -> Template:
     need(all(len(set(v)) == len(v) for v in slots.values()), "a slot repeats a value")
     need(_slots_in(row["text"]) == set(slots), "text must use every slot, and only those that are listed")
     need(_slots_in(row["topic"]) <= set(slots), "topic uses a slot that is not listed")
+    for name, reading in row.get("readings", {}).items():
+        need(set(reading) == set(READING_FIELDS), f"reading {name} must have exactly {', '.join(READING_FIELDS)}")
+        for part, text in reading.items():
+            need(_slots_in(text) <= set(slots), f"reading {name}.{part} uses a slot that is not listed")
     template = Template(
         **{key: row[key] for key in ("id", "kind", "domain", "split", "text", "topic")},
         slots=slots,
@@ -164,7 +168,6 @@ def parse_template(row: dict, where: str) -> Template:
         for name, reading in template.readings.items():
             for part in READING_FIELDS:
                 text = getattr(reading, part)
-                need(_slots_in(text) <= set(slots), f"reading {name}.{part} uses a slot that is not listed")
                 need((found := _NAMING.search(text)) is None, f"reading {name}.{part} names an emotion: {found and found.group()!r}")
                 need(2 <= len(text.split()) <= 20, f"reading {name}.{part} must have 2 to 20 words")
             need(reading.what[-1] not in ".?!" and reading.why[-1] not in ".?!", f"reading {name}: what and why end without a full stop")

@@ -15,6 +15,7 @@ import difflib
 import re
 import threading
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ def _shared(start: float, end: float, words: list[str]) -> list[Span]:
     """Share the time that several words have together, in proportion to their letters."""
     share = np.cumsum([0] + [max(sum(map(str.isalnum, word)), 1) for word in words], dtype=float)
     edges = start + (end - start) * share / share[-1]
-    return [(float(a), float(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(float(a), float(b)) for a, b in pairwise(edges)]
 
 
 # --- espeak-ng -------------------------------------------------------------------------------------------------------------------
@@ -51,8 +52,6 @@ def _shared(start: float, end: float, words: list[str]) -> list[Span]:
 _SYNCHRONOUS, _DO_NOT_EXIT, _CHARACTERS, _UTF8 = 2, 0x8000, 1, 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _END_OF_LIST, _WORD = 0, 1
-# Pre-emphasis: espeak-ng's fricatives are so weak that "folder" is heard as "holder" and "seven" as "heaven".
-EMPHASIS = 0.8
 
 
 class _Event(ctypes.Structure):
@@ -72,11 +71,11 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 _lock = threading.Lock()  # the library keeps its state in globals
 
 
-def espeak(text: str, *, voice: str, pitch: int, pitch_range: int, speed: int) -> Take:
+def espeak(text: str, *, voice: str, pitch: int, pitch_range: int, speed: int, emphasis: float) -> Take:
     """Speak with espeak-ng.
 
-    The library is loaded anew for every sentence (0.3 ms): its flutter, glottal phase and noise run on from one sentence into the next, survive
-    `espeak_Terminate`, and would make the samples depend on what was spoken before.
+    The library is loaded anew for every sentence (0.3 ms): its flutter, glottal phase and noise run on from one sentence into the next,
+    survive `espeak_Terminate`, and would make the samples depend on what was spoken before.
 
     Args:
         text: the sentence.
@@ -84,6 +83,7 @@ def espeak(text: str, *, voice: str, pitch: int, pitch_range: int, speed: int) -
         pitch: 0 .. 99, 50 is the variant's own.
         pitch_range: 0 (monotone) .. 99, 50 is the variant's own.
         speed: words a minute.
+        emphasis: pre-emphasis y[n] = x[n] - emphasis * x[n - 1]; lifts fricatives, which espeak-ng makes weak.
 
     Raises:
         VoiceError: the package is missing, its data cannot be read, or the voice does not exist.
@@ -106,7 +106,7 @@ def espeak(text: str, *, voice: str, pitch: int, pitch_range: int, speed: int) -
             i += 1
         return 0
 
-    encoded = text.encode() + b"\0"
+    encoded = text.encode(errors="replace") + b"\0"
     with _lock:
         library = ctypes.CDLL(espeakng_loader.get_library_path())
         try:
@@ -128,13 +128,13 @@ def espeak(text: str, *, voice: str, pitch: int, pitch_range: int, speed: int) -
     if failed or not pieces:
         raise VoiceError(f"espeak-ng finds nothing to say in {text[:60]!r}; give it an English sentence")
     samples = np.concatenate(pieces).astype(np.float32) / 32768
-    samples[1:] -= EMPHASIS * samples[:-1]
+    samples[1:] -= emphasis * samples[:-1]  # without it "folder" is heard as "holder" and "seven" as "heaven"
     return Take(samples, rate, _spans_of_events(text, starts, len(samples) / rate))
 
 
 def _unload(library: ctypes.CDLL) -> None:
     """Close the library, so that the next load starts from fresh globals."""
-    close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary  # POSIX, Windows
+    close = getattr(_ctypes, "dlclose", None) or getattr(_ctypes, "FreeLibrary")  # noqa: B009 (POSIX, Windows; each has only one)
     close(library._handle)
 
 
@@ -164,6 +164,7 @@ def _spans_of_events(text: str, starts: list[tuple[int, float]], end: float) -> 
 
 # --- hibari-tts ------------------------------------------------------------------------------------------------------------------
 
+LEAD = 0.045  # seconds by which the sound precedes the predicted edges: measured, the hiss of s, z, sh, ch, j against their durations
 _DURATIONS = b"/Clip_output_0"  # the tensor in hibari's graph that holds the length of each phoneme
 
 
@@ -223,7 +224,8 @@ def neural(text: str, *, speed: float) -> Take:
         *parts, durations = session.run(None, {"ids": ids, "speed": np.asarray([speed], np.float32)})
         piece = dsp.synth(*(part[0] for part in parts), rng)
         # The first and the last duration are the model's padding, so edges[i] .. edges[i + 1] is phoneme i.
-        edges = (np.cumsum(durations) / np.sum(durations) * len(piece) + offset) / dsp.SR
+        edges = np.cumsum(durations) / np.sum(durations) * len(piece) / dsp.SR
+        edges = np.maximum(edges - LEAD, 0) + offset / dsp.SR
         spans += _spans_of_phonemes(edges, owners, words)
         pieces.append(piece)
         offset += len(piece)
@@ -236,7 +238,10 @@ def _phonemes(engine: Any, sentence: str, words: list[str]) -> tuple[str, list[t
     """The phonemes of a sentence and, for each, the whitespace words that it belongs to: () for spaces and punctuation."""
     from hibari.g2p import NON_QUOTE_PUNCTS, normalize
 
-    tokens = engine.g2p.phonemize_tokens(engine.g2p.tokenize(normalize(sentence)))
+    try:
+        tokens = engine.g2p.phonemize_tokens(engine.g2p.tokenize(normalize(sentence)))
+    except (ValueError, IndexError, KeyError, TypeError) as error:  # hibari-tts stumbles over rare characters, such as superscript digits
+        raise VoiceError(f"the neural voice cannot read {sentence[:60]!r}; spell out unusual characters as words") from error
     read: list[str] = [""]  # the normalised words: "7:30" has become "seven thirty"
     homes: list[int] = []
     phonemes = ""

@@ -24,6 +24,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from transformers import WhisperForConditionalGeneration
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 
 class WeightsError(RuntimeError):
@@ -264,3 +265,8 @@ def whisper(name: str = WHISPER_TINY_EN) -> WhisperForConditionalGeneration:
     from transformers import WhisperForConditionalGeneration
 
     return WhisperForConditionalGeneration.from_pretrained(resolve(name), dtype=torch.float32).eval()
+
+
+def whisper_encoder(name: str = WHISPER_TINY_EN) -> WhisperEncoder:
+    """Load Whisper's encoder alone, float32."""
+    return whisper(name).model.encoder

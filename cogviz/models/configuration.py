@@ -1,0 +1,49 @@
+"""Configuration of CogAudio: which encoder, which language model, and what the connector does between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoConfig, PreTrainedConfig
+
+POOL = 4
+"""Encoder frames (20 ms) averaged into one that the language model sees: 80 ms."""
+
+SAMPLES_PER_FRAME = 160 * 2 * POOL
+"""Samples (16 kHz) behind one pooled frame: Whisper's mel hop of 160, its stride of 2, our pooling."""
+
+
+class CogAudioConfig(PreTrainedConfig):
+    """Configuration of `CogAudioForConditionalGeneration`.
+
+    Args:
+        audio_config: a WhisperConfig (only its encoder is used).
+        text_config: the config of any causal language model.
+        audio_token_id: id of the placeholder that audio embeddings replace.
+        layers: "mix": the connector learns a weight for every encoder layer, once for the words and once for the tone; "last": it reads the
+            last layer only, as an ordinary audio language model does.
+        tone_tokens: number of tokens that carry the attentive mean and deviation over the whole utterance; 0 for none.
+        connector_hidden: width of the connector's hidden layer.
+        encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
+    """
+
+    model_type = "cogaudio"
+    sub_configs = {"audio_config": AutoConfig, "text_config": AutoConfig}  # noqa: RUF012 (transformers' own protocol)
+
+    audio_config: Any = None
+    text_config: Any = None
+    audio_token_id: int = 0
+    layers: str = "mix"
+    tone_tokens: int = 4
+    connector_hidden: int = 512
+    encoder_folder: str | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        for name, default in (("audio_config", "whisper"), ("text_config", "llama")):
+            value = getattr(self, name)
+            if value is None or isinstance(value, dict):
+                value = dict(value or {})
+                setattr(self, name, AutoConfig.for_model(value.pop("model_type", default), **value))
+        if self.layers not in ("mix", "last"):
+            raise ValueError(f"layers must be 'mix' or 'last', not {self.layers!r}")
+        super().__post_init__(**kwargs)

@@ -1,0 +1,128 @@
+"""The one interface that every analysis uses: a `Listener` hears utterances and answers. Adapters for other models implement the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from cogviz.eips import Answer, check_route, parse
+from cogviz.emotions import EMOTIONS, emotion
+from cogviz.models import zoo
+from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.processing import CogAudioProcessor
+from cogviz.scoring import claimed_emotion
+from cogviz.utterance import Utterance
+
+PERCEIVES = "<thought>[Perception] The voice sounds"
+"""How a chain begins; what follows names the emotion."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a listener made of one utterance.
+
+    Attributes:
+        text: the raw answer. answer: parsed; None where its form is wrong.
+        claimed: the emotion that the answer claims to hear; None where it claims none.
+        scores: emotion -> log probability when the emotion's word is asked for (length-normalised); None where not computed.
+    """
+
+    utterance: Utterance
+    route: str
+    text: str
+    answer: Answer | None
+    claimed: str | None
+    scores: dict[str, float] | None = None
+
+
+class Listener(Protocol):
+    """Anything that hears an utterance and answers."""
+
+    name: str
+
+    def listen(self, utterances: Sequence[Utterance], *, route: str = "reason") -> list[Heard]:
+        """Answer each utterance on a route."""
+        ...
+
+
+class CogAudioListener:
+    """A CogAudio model as a `Listener`.
+
+    Args:
+        model: a variant's name or a checkpoint folder; or use `CogAudioListener.of(model, processor)`.
+        batch: utterances heard at once.
+    """
+
+    def __init__(self, model: str | Path, *, batch: int = 16, device: str = "cpu") -> None:
+        loaded, processor = zoo.load(model)
+        self._set(loaded.to(device), processor, name=Path(model).name, batch=batch)
+
+    @classmethod
+    def of(cls, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str = "model", batch: int = 16) -> CogAudioListener:
+        """Wrap a model that is already loaded."""
+        self = cls.__new__(cls)
+        self._set(model.eval(), processor, name=name, batch=batch)
+        return self
+
+    def _set(self, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str, batch: int) -> None:
+        self.model, self.processor, self.name, self.batch = model, processor, name, batch
+
+    def _batches(self, utterances: Sequence[Utterance], what: str, progress: bool) -> Iterator[list[int]]:
+        # Similar lengths together: less padding. The order of the results is restored by index.
+        waves = [len(u.samples) for u in utterances]
+        order = np.argsort(waves, kind="stable").tolist()
+        starts = range(0, len(order), self.batch)
+        for start in tqdm(starts, desc=f"{self.name}: {what}", disable=not progress or len(starts) < 4, mininterval=2):
+            yield order[start : start + self.batch]
+
+    def texts(self, utterances: Sequence[Utterance], task: str, *, max_new_tokens: int = 200, progress: bool = True) -> list[str]:
+        """Greedy answers to a task (a key of `processing.PROMPTS` or a question), in order."""
+        found = [""] * len(utterances)
+        for rows in self._batches(utterances, task if task in ("reason", "direct", "transcribe", "name") else "answering", progress):
+            inputs = self.processor([utterances[i].samples for i in rows], task).to(self.model.device)
+            with torch.inference_mode():
+                out = self.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens)
+            for i, tokens in zip(rows, out[:, inputs["input_ids"].shape[1] :], strict=True):
+                found[i] = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        return found
+
+    def listen(self, utterances: Sequence[Utterance], *, route: str = "reason", progress: bool = True) -> list[Heard]:
+        """Answer each utterance on a route; greedy, so that the same sound gets the same answer."""
+        texts = self.texts(utterances, check_route(route), progress=progress)
+        return [Heard(u, route, text, parse(text), claimed_emotion(text)) for u, text in zip(utterances, texts, strict=True)]
+
+    def transcribe(self, utterances: Sequence[Utterance], *, progress: bool = True) -> list[str]:
+        """The words that the model hears."""
+        return self.texts(utterances, "transcribe", max_new_tokens=48, progress=progress)
+
+    def scores(self, utterances: Sequence[Utterance], *, progress: bool = True) -> np.ndarray:
+        """(N, 7) log p of each emotion's word after "The voice sounds" on the reasoning route, per token, normalised over the seven."""
+        tokenizer = self.processor.tokenizer
+        words = [tokenizer(f" {emotion(name).adjective}", add_special_tokens=False)["input_ids"] for name in EMOTIONS]
+        found = np.zeros((len(utterances), len(EMOTIONS)))
+        for rows in self._batches(utterances, "scoring", progress):
+            inputs = self.processor([utterances[i].samples for i in rows], "reason", prefix=PERCEIVES).to(self.model.device)
+            with torch.inference_mode():
+                if all(len(w) == 1 for w in words):
+                    log_p = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
+                    part = log_p[:, [w[0] for w in words]]
+                else:
+                    part = torch.stack([self._continued(inputs, w) for w in words], dim=1)
+            found[rows] = part.log_softmax(-1).cpu().numpy()
+        return found
+
+    def _continued(self, inputs: dict[str, torch.Tensor], word: list[int]) -> torch.Tensor:
+        """(B,) mean log p of the tokens of `word` after the input."""
+        rows = len(inputs["input_ids"])
+        more = torch.tensor(word, device=self.model.device).expand(rows, -1)
+        longer = dict(inputs)
+        longer["input_ids"] = torch.cat([inputs["input_ids"], more], dim=1)
+        longer["attention_mask"] = torch.cat([inputs["attention_mask"], torch.ones_like(more)], dim=1)
+        logits = self.model(**longer, logits_to_keep=len(word) + 1).logits[:, :-1].float().log_softmax(-1)
+        return logits.gather(-1, more[..., None])[..., 0].mean(dim=1)

@@ -1,0 +1,230 @@
+"""CogAudio: a Whisper encoder, a connector that keeps words and tone, and a causal language model.
+
+The shape is that of the audio language models in transformers: placeholders in the text are replaced by audio embeddings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from cogviz.models.configuration import POOL, CogAudioConfig
+
+
+def encode_layers(encoder: WhisperEncoder, input_features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Run Whisper's encoder on log-mels of their true length and return every layer, pooled to 80 ms.
+
+    Padding is masked exactly: a clip gives the same numbers alone and in a batch.
+
+    Args:
+        input_features: (B, mels, F) log-mel frames of 10 ms, padded with anything.
+        mask: (B, F) 1 where a frame is real.
+
+    Returns:
+        (B, L + 1, T, D) hidden states, 0 = after the convolutions, the last one after the final layer norm; (B, T) mask.
+    """
+    mask = mask.to(input_features.dtype)
+    hidden = nn.functional.gelu(encoder.conv1(input_features * mask[:, None])) * mask[:, None]
+    hidden = nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
+    real = mask[:, ::2]
+    hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
+    bias = torch.zeros_like(real).masked_fill(real == 0, torch.finfo(hidden.dtype).min)[:, None, None, :]
+    states = [hidden]
+    for layer in encoder.layers:
+        hidden = layer(hidden, bias)
+        states.append(hidden)
+    states[-1] = encoder.layer_norm(states[-1])
+    stacked = torch.stack(states, dim=1) * real[:, None, :, None]
+    short = -stacked.shape[2] % POOL
+    stacked = nn.functional.pad(stacked, (0, 0, 0, short))
+    count = nn.functional.pad(real, (0, short)).unflatten(1, (-1, POOL)).sum(-1)
+    pooled = stacked.unflatten(2, (-1, POOL)).sum(3) / count.clamp(min=1)[:, None, :, None]
+    return pooled, count > 0
+
+
+class LayerMix(nn.Module):
+    """A learned convex combination of the encoder's layers, each brought to the same scale first; or the last layer alone."""
+
+    def __init__(self, layers: int, width: int, mode: str) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.weight = nn.Parameter(torch.zeros(layers)) if mode == "mix" else None
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(B, L + 1, T, D) -> (B, T, D)."""
+        if self.weight is None:
+            return self.norm(states[:, -1])
+        return torch.einsum("l,bltd->btd", self.weight.softmax(0).to(states.dtype), self.norm(states))
+
+
+class CogAudioConnector(nn.Module):
+    """Encoder layers -> embeddings: one per 80 ms for the words, and a few for the tone of the whole utterance.
+
+    The level of each frame goes in beside it, because Whisper's log-mel is scaled to its own maximum and forgets how loud a voice is.
+    """
+
+    def __init__(self, config: CogAudioConfig) -> None:
+        super().__init__()
+        width, layers = config.audio_config.d_model, config.audio_config.encoder_layers + 1
+        out = config.text_config.hidden_size
+        self.words_mix = LayerMix(layers, width, config.layers)
+        self.tone_mix = LayerMix(layers, width, config.layers)
+        self.words = nn.Sequential(nn.Linear(width + 1, config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, out))
+        self.tone_tokens = config.tone_tokens
+        if self.tone_tokens:
+            self.attend = nn.Linear(width + 1, self.tone_tokens)
+            self.tone = nn.Sequential(
+                nn.LayerNorm(2 * (width + 1)), nn.Linear(2 * (width + 1), config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, out)
+            )
+            self.tone_place = nn.Parameter(torch.zeros(self.tone_tokens, out))
+
+    def forward(self, states: Tensor, levels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ((B, tone + T, H) embeddings, (B, tone + T) mask).
+
+        Args:
+            states: (B, L + 1, T, D) from `encode_layers`.
+            levels: (B, T) level of each frame, (dBFS + 40) / 20.
+            mask: (B, T).
+        """
+        levels = levels.to(states.dtype)[..., None]
+        words = self.words(torch.cat([self.words_mix(states), levels], dim=-1))
+        if not self.tone_tokens:
+            return words, mask
+        frames = torch.cat([self.tone_mix(states), levels], dim=-1)
+        score = self.attend(frames).float().masked_fill(~mask[..., None], -1e9).softmax(dim=1).to(frames.dtype)
+        mean = torch.einsum("btk,btd->bkd", score, frames)
+        spread = (torch.einsum("btk,btd->bkd", score, frames.square()) - mean.square()).clamp(min=1e-5).sqrt()
+        tone = self.tone(torch.cat([mean, spread], dim=-1)) + self.tone_place
+        return torch.cat([tone, words], dim=1), torch.cat([mask.new_ones(len(mask), self.tone_tokens), mask], dim=1)
+
+
+class CogAudioPreTrainedModel(PreTrainedModel):
+    """What transformers needs to know of every CogAudio model."""
+
+    config_class = CogAudioConfig
+    base_model_prefix = "model"
+    input_modalities = ("audio", "text")
+    _keys_to_ignore_on_load_missing = [r"audio_encoder\."]  # noqa: RUF012 (may lie in a folder of its own, see `from_pretrained`)
+    _supports_sdpa = True
+    _supports_attention_backend = True
+
+
+class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin):
+    """Audio and text in, text out.
+
+    Audio comes as log-mels (`input_features` with `feature_attention_mask`) or as encoder layers computed before (`audio_states` with
+    `audio_mask`); `audio_levels` belongs to both.
+    """
+
+    def __init__(self, config: CogAudioConfig) -> None:
+        super().__init__(config)
+        self.audio_encoder = WhisperEncoder(config.audio_config)
+        self.connector = CogAudioConnector(config)
+        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.post_init()
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """Save as transformers does; without the frozen encoder where the config says that it lies in a folder of its own."""
+        if self.config.encoder_folder is not None:
+            state = kwargs.pop("state_dict", None) or self.state_dict()
+            kwargs["state_dict"] = {name: value for name, value in state.items() if not name.startswith("audio_encoder.")}
+        super().save_pretrained(save_directory, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> CogAudioForConditionalGeneration:  # type: ignore[override]
+        """Load as transformers does, and the frozen encoder from the folder that the config names."""
+        model = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        if model.config.encoder_folder is not None:
+            from safetensors.torch import load_file
+
+            path = Path(pretrained_model_name_or_path) / model.config.encoder_folder / "model.safetensors"
+            if not path.is_file():
+                raise OSError(f"the frozen encoder {path} is missing; it belongs beside the checkpoint")
+            model.audio_encoder.load_state_dict(load_file(path))
+        model.audio_encoder.requires_grad_(False)
+        return model
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.language_model.get_output_embeddings()
+
+    def encode(self, input_features: Tensor, feature_attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ((B, L + 1, T, D) encoder layers, (B, T) mask); no gradient, the encoder is frozen."""
+        with torch.no_grad():
+            weight = self.audio_encoder.conv1.weight
+            return encode_layers(self.audio_encoder, input_features.to(weight.dtype), feature_attention_mask)
+
+    def embed(self, input_ids: Tensor, audio_states: Tensor, audio_levels: Tensor, audio_mask: Tensor) -> Tensor:
+        """Return (B, S, H) text embeddings with the audio put in place of the placeholders.
+
+        Raises:
+            ValueError: the number of placeholders is not the number of audio embeddings.
+        """
+        embeds = self.get_input_embeddings()(input_ids)
+        audio, mask = self.connector(audio_states.to(self.connector.words[0].weight.dtype), audio_levels, audio_mask.bool())
+        places = input_ids == self.config.audio_token_id
+        if (want := int(mask.sum())) != (have := int(places.sum())):
+            raise ValueError(f"the text has {have} audio placeholders for {want} audio embeddings; build it with the processor")
+        return embeds.masked_scatter(places[..., None], audio[mask].to(embeds.dtype))
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        input_features: Tensor | None = None,
+        feature_attention_mask: Tensor | None = None,
+        audio_states: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+        audio_levels: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Next-token logits, and the loss where `labels` (B, S; -100 is ignored) are given."""
+        if inputs_embeds is None and input_ids is not None and (input_features is not None or audio_states is not None):
+            if audio_states is None:
+                if input_features is None or feature_attention_mask is None:
+                    raise ValueError("input_features need feature_attention_mask; build both with the processor")
+                audio_states, audio_mask = self.encode(input_features, feature_attention_mask)
+            if audio_levels is None or audio_mask is None:
+                raise ValueError("audio needs audio_levels (and audio_states need audio_mask); build them with the processor")
+            inputs_embeds = self.embed(input_ids, audio_states, audio_levels, audio_mask)
+            input_ids = None
+        return self.language_model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            labels=labels,
+            use_cache=use_cache,
+            logits_to_keep=logits_to_keep,
+            **kwargs,
+        )
+
+    def prepare_inputs_for_generation(self, input_ids: Tensor, **kwargs: Any) -> dict[str, Any]:
+        """Hand the audio on in the first step only; later steps find it in the cache."""
+        audio = {
+            name: kwargs.pop(name, None)
+            for name in ("input_features", "feature_attention_mask", "audio_states", "audio_mask", "audio_levels")
+        }
+        first = kwargs.get("is_first_iteration", False)
+        inputs = super().prepare_inputs_for_generation(input_ids, **kwargs)
+        if first or not kwargs.get("use_cache", True):
+            inputs.update({name: value for name, value in audio.items() if value is not None})
+        return inputs

@@ -1,0 +1,99 @@
+"""Recordings and prompts -> tensors: log-mels of their true length, frame levels, and text with one placeholder for every audio embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from transformers import BatchFeature, ProcessorMixin
+
+from cogviz.audio import RATE
+from cogviz.models.configuration import POOL, SAMPLES_PER_FRAME
+
+PROMPTS = {
+    "transcribe": "Repeat the words.",
+    "name": "How does the voice sound?",
+    "reason": "Think step by step about the voice and the words, then respond.",
+    "direct": "Respond at once.",
+}
+"""What can be asked. `reason` and `direct` are the paper's prompts A and B; `transcribe` trains and tests hearing, `name` asks for the emotion."""
+
+AUDIO_TOKEN = "<|audio|>"
+
+
+def frame_levels(samples: np.ndarray, frames: int) -> np.ndarray:
+    """Return the level of each 80 ms frame, (frames,) float32: (dBFS + 40) / 20, so that -40 dBFS is 0 and full scale is 2."""
+    padded = np.zeros(frames * SAMPLES_PER_FRAME, dtype=np.float64)
+    kept = min(len(samples), len(padded))
+    padded[:kept] = samples[:kept]
+    power = np.square(padded).reshape(frames, SAMPLES_PER_FRAME).mean(axis=1)
+    return np.clip((10 * np.log10(power + 1e-9) + 40) / 20, -2, 2).astype(np.float32)
+
+
+class CogAudioProcessor(ProcessorMixin):
+    """Feature extractor and tokenizer of a CogAudio model.
+
+    Args:
+        feature_extractor: a WhisperFeatureExtractor.
+        tokenizer: the language model's; `AUDIO_TOKEN` must be in it.
+        tone_tokens: as in the model's config.
+        template: the prompt around {audio} and {prompt}.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: Any = None,
+        tokenizer: Any = None,
+        tone_tokens: int = 4,
+        template: str = "<|user|>{audio}{prompt}<|assistant|>",
+        **kwargs: Any,
+    ) -> None:
+        self.tone_tokens = tone_tokens
+        self.template = template
+        super().__init__(feature_extractor, tokenizer, **kwargs)
+
+    def mel(self, samples: np.ndarray) -> np.ndarray:
+        """Return the log-mel of one recording, (mels, F) float32, not padded to 30 s. `samples`: (n,) float, 16 kHz."""
+        features = self.feature_extractor(samples, sampling_rate=RATE, padding="longest", return_tensors="np")
+        return features["input_features"][0]
+
+    def placeholders(self, frames: int) -> int:
+        """Number of audio embeddings for a log-mel of `frames` frames."""
+        return -(-(-(-frames // 2)) // POOL) + self.tone_tokens
+
+    def prompt(self, task: str, placeholders: int) -> str:
+        """Return the text of a prompt with its placeholders; `task` is a key of `PROMPTS` or a question of your own."""
+        return self.template.format(audio=AUDIO_TOKEN * placeholders, prompt=PROMPTS.get(task, task))
+
+    def __call__(
+        self, audio: np.ndarray | Sequence[np.ndarray], task: str | Sequence[str] = "reason", *, prefix: str = "", **kwargs: Any
+    ) -> BatchFeature:
+        """Build the model's input for one or many recordings.
+
+        Args:
+            audio: (n,) samples at 16 kHz, or a sequence of them.
+            task: a key of `PROMPTS` or a question, one for all or one each.
+            prefix: the beginning of the answer, to be continued.
+
+        Returns:
+            input_ids, attention_mask (left-padded), input_features (B, mels, F), feature_attention_mask (B, F), audio_levels (B, T).
+        """
+        clips = [audio] if isinstance(audio, np.ndarray) and audio.ndim == 1 else list(audio)
+        tasks = [task] * len(clips) if isinstance(task, str) else list(task)
+        if len(tasks) != len(clips):
+            raise ValueError(f"{len(clips)} recordings but {len(tasks)} tasks")
+        mels = [self.mel(clip) for clip in clips]
+        longest = max(m.shape[1] for m in mels)
+        counts = [self.placeholders(m.shape[1]) for m in mels]
+        text = [self.prompt(t, n) + prefix for t, n in zip(tasks, counts, strict=True)]
+        tokens = self.tokenizer(text, padding=True, padding_side="left", return_tensors="np", add_special_tokens=False)
+        frames = max(counts) - self.tone_tokens
+        data = {
+            "input_ids": tokens["input_ids"],
+            "attention_mask": tokens["attention_mask"],
+            "input_features": np.stack([np.pad(m, ((0, 0), (0, longest - m.shape[1]))) for m in mels]),
+            "feature_attention_mask": np.stack([np.arange(longest) < m.shape[1] for m in mels]).astype(np.int64),
+            "audio_levels": np.stack([frame_levels(c, frames) for c in clips]),
+        }
+        return BatchFeature(data, tensor_type=kwargs.get("return_tensors", "pt"))

@@ -1,0 +1,106 @@
+"""The variants by name, where their checkpoints lie, and how a new `nano` is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import AutoConfig, AutoModel, AutoProcessor, LlamaConfig, WhisperConfig, WhisperFeatureExtractor
+
+from cogviz.models import backbones
+from cogviz.models.configuration import CogAudioConfig
+from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+VARIANTS = {
+    "nano-baseline": "an ordinary audio language model: last encoder layer, speech whose tone agrees with its words, generic replies",
+    "nano-explicit": "stage I: explicit EIPS chains on LIME",
+    "nano-implicit": "stage II: reasoning and direct route mixed, the chain internalised",
+    "nano-aligned": "stage III: DR-SAPO on both routes: CogAudio-LLM",
+}
+
+ENCODER = "whisper-tiny.en-encoder"
+"""Folder beside the checkpoints: the frozen encoder that all nano models share."""
+
+
+class UnknownModel(ValueError):
+    """Raised for a model that is neither a variant nor a folder, and for a checkpoint that cannot be read."""
+
+
+def register() -> None:
+    """Make `AutoConfig`, `AutoModel` and `AutoProcessor` know CogAudio."""
+    AutoConfig.register("cogaudio", CogAudioConfig, exist_ok=True)
+    AutoModel.register(CogAudioConfig, CogAudioForConditionalGeneration, exist_ok=True)
+    AutoProcessor.register(CogAudioConfig, CogAudioProcessor, exist_ok=True)
+
+
+register()
+
+
+def checkpoints() -> Path:
+    """Return the folder of the shipped checkpoints: `checkpoints/` of the working folder, or of the repository."""
+    here = Path("checkpoints")
+    return here if here.is_dir() else Path(__file__).parents[2] / "checkpoints"
+
+
+def folder(name: str | Path) -> Path:
+    """Return the folder of a variant or of a checkpoint given by path; raises `UnknownModel` with what there is."""
+    path = Path(name)
+    for candidate in (path, checkpoints() / str(name)):
+        if (candidate / "config.json").is_file():
+            return candidate
+    if str(name) in VARIANTS:
+        raise UnknownModel(f"the checkpoint of {name} is not in {checkpoints()}; train it with: cogviz train {name}")
+    raise UnknownModel(f"unknown model {str(name)!r}; choose {', '.join(VARIANTS)}, or the folder of a CogAudio checkpoint")
+
+
+def load(name: str | Path) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
+    """Load a model (float32, eval mode) and its processor; raises `UnknownModel` where the files are missing or broken."""
+    import torch
+    from safetensors import SafetensorError
+
+    path = folder(name)
+    try:
+        model = CogAudioForConditionalGeneration.from_pretrained(path, dtype=torch.float32)
+        processor = CogAudioProcessor.from_pretrained(path)
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+        raise UnknownModel(f"the checkpoint in {path} cannot be read ({type(error).__name__}: {str(error)[:120]}); copy or train it again") from None
+    return model.eval(), processor
+
+
+def new_nano(tokenizer: PreTrainedTokenizerFast, *, layers: str = "mix", seed: int = 0) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
+    """Make an untrained nano: the pretrained encoder, a fresh connector and a fresh language model of 4.2 million parameters."""
+    import torch
+
+    torch.manual_seed(seed)
+    whisper = backbones.whisper_encoder()
+    text = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=256, intermediate_size=512, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=1024, tie_word_embeddings=True, bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    config = CogAudioConfig(
+        audio_config=WhisperConfig.from_dict(whisper.config.to_dict()),
+        text_config=text,
+        audio_token_id=tokenizer.convert_tokens_to_ids(AUDIO_TOKEN),
+        layers=layers,
+        connector_hidden=256,
+        encoder_folder=f"../{ENCODER}",
+    )
+    model = CogAudioForConditionalGeneration(config)
+    model.audio_encoder.load_state_dict(whisper.state_dict())
+    model.audio_encoder.requires_grad_(False)
+    model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    return model, CogAudioProcessor(WhisperFeatureExtractor(feature_size=80), tokenizer, tone_tokens=config.tone_tokens)
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Return what is known about a variant without loading it: description, folder, size in MB; folder None where it is not here."""
+    try:
+        path: Path | None = folder(name)
+    except UnknownModel:
+        path = None
+    size = sum(f.stat().st_size for f in path.iterdir() if f.is_file()) / 1e6 if path else 0.0
+    return {"name": name, "description": VARIANTS.get(name, ""), "folder": path, "mb": round(size, 1)}

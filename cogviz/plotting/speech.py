@@ -1,0 +1,380 @@
+"""What the voice does: the variants of a cell as waveform, spectrogram and F0, and as contours over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cogviz.audio import RATE, level_db
+from cogviz.emotions import EMOTIONS, emotion
+from cogviz.lime import world
+from cogviz.plotting import theme
+from cogviz.plotting.rules import rules
+from cogviz.utterance import Utterance, Word
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["cell", "contours", "rules"]
+
+HOP = 160  # samples, 10 ms
+BANDS = 80
+SILENCE = 22.0  # dB under the louder quarter: what is quieter is no speech
+MARGIN = 0.05  # seconds kept before the first and after the last sound
+DEPTH = 70.0  # dB that the spectrogram shows under the loudest point of the cell
+_KHZ = (0.25, 0.5, 1, 2, 4, 8)
+_F0_TICKS = (50, 75, 100, 150, 200, 300, 400, 600, 800)
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    """A variant taken apart: samples (N,) and words from the first to the last sound, F0 in Hz (T,), NaN where unvoiced, level in dBFS."""
+
+    utterance: Utterance
+    samples: np.ndarray
+    words: tuple[Word, ...]
+    f0: np.ndarray
+    level: float
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / RATE
+
+    @property
+    def median_f0(self) -> float:
+        return float(np.nanmedian(self.f0)) if np.isfinite(self.f0).any() else float("nan")
+
+
+def _listen(variants: dict[str, Utterance]) -> dict[str, _Heard]:
+    """Analyse the variants, in the house order of emotions; raises `UnknownEmotion`, and ValueError where there is none."""
+    if not variants:
+        raise ValueError("nothing to draw: the cell has no variants")
+    return {name: _take_apart(variants[name]) for name in sorted(variants, key=lambda name: EMOTIONS.index(emotion(name).name))}
+
+
+@lru_cache(maxsize=28)  # a report draws the same cell twice, and the analysis takes most of the time
+def _take_apart(utterance: Utterance) -> _Heard:
+    samples = np.asarray(utterance.samples, dtype=np.float32)
+    power = _power(samples, window=1600)
+    first, last = np.flatnonzero(power >= _typical(power) - SILENCE)[[0, -1]] * HOP / RATE
+    if utterance.words:
+        first, last = min(first, utterance.words[0].start), max(last, utterance.words[-1].end)
+    start, stop = max(first - MARGIN, 0.0), min(last + MARGIN, len(samples) / RATE)
+    samples = samples[int(start * RATE) : int(np.ceil(stop * RATE))]
+    words = tuple(replace(w, start=max(w.start - start, 0.0), end=w.end - start) for w in utterance.words)
+    try:
+        f0 = world.analyse(samples, RATE).f0
+    except world.VocoderError:  # whispered or too short: there is no F0 to draw
+        f0 = np.zeros(0)
+    # The tracker invents a pitch in room noise and jumps by octaves; the same bounds as in `cogviz.lime.measure`.
+    at = np.arange(len(f0)) * world.FRAME * RATE / HOP
+    power = _power(samples, window=400)
+    spoken = (f0 > 0) & (np.interp(at, np.arange(len(power)), power) > _typical(power) - SILENCE)
+    if spoken.any():
+        spoken &= np.abs(12 * np.log2(np.where(spoken, f0, 1.0) / np.median(f0[spoken]))) < 14
+    return _Heard(utterance, samples, words, np.where(spoken, f0, np.nan), level_db(samples))
+
+
+def _typical(power: np.ndarray) -> float:
+    """Level of the louder quarter of the frames: a click or one shouted vowel does not move it."""
+    return float(np.percentile(power, 75))
+
+
+def _power(samples: np.ndarray, *, window: int) -> np.ndarray:
+    """Level in dBFS of windows of `window` samples every 10 ms."""
+    import librosa
+
+    return 20 * np.log10(np.maximum(librosa.feature.rms(y=samples, frame_length=window, hop_length=HOP)[0], 1e-6))
+
+
+def _titles(heard: dict[str, _Heard]) -> str:
+    """The sentence in quotes and who says it."""
+    utterances = [h.utterance for h in heard.values()]
+    texts = list(dict.fromkeys(u.text for u in utterances if u.text))
+    speakers = ", ".join(dict.fromkeys(u.speaker for u in utterances if u.speaker))
+    sentence = " / ".join(f"“{text}”" for text in texts) or "Words unknown"
+    return f"{sentence} — speaker {speakers}" if speakers else sentence
+
+
+def _count(heard: dict[str, _Heard]) -> str:
+    number = ("no", "one", "two", "three", "four", "five", "six", "seven")[len(heard)]
+    return f"{number} emotion{'s' if len(heard) > 1 else ''}"
+
+
+@theme.styled
+def cell(variants: dict[str, Utterance]) -> Figure:
+    """Draw one sentence in its emotions side by side: waveform, words, log-mel spectrogram with F0 over it.
+
+    Args:
+        variants: {emotion: variant}, as `cogviz.utterance.cells` gives them; any number of the seven.
+    """
+    heard = _listen(variants)
+    columns = min(len(heard) + 1, 4)
+    rows = -(-(len(heard) + 1) // columns)
+    left, right, gap, slot = 0.78, 0.62, 0.22, 2.82
+    width = left + right + columns * slot + (columns - 1) * gap
+    end = max(h.seconds for h in heard.values())
+    lanes = {name: _lanes(h.words, end, slot) for name, h in heard.items()}
+    strip = 0.15 * max((lane for placed in lanes.values() for _, lane, _ in placed), default=-1) + (0.2 if any(lanes.values()) else 0.17)
+    title = _titles(heard)
+    change = ": the words stay, the voice changes" if len(heard) > 1 else ""
+    subtitle = f"One sentence in {_count(heard)}{change}. "
+    subtitle += "One scale for time, amplitude, level and F0; silence at the edges cut off."
+    tall = 0.5 + 0.5 + strip + 1.5
+    top = theme.heading_height(width, title, subtitle) + 0.08
+    figure = theme.figure(width, top + rows * tall + (rows - 1) * 0.42 + 0.62)
+    theme.heading(figure, title, subtitle)
+
+    mels = {name: _log_mel(h.samples) for name, h in heard.items()}
+    loudest = max(float(m.max()) for m in mels.values())
+    peak = max(float(np.abs(h.samples).max()) for h in heard.values())
+    voiced = np.concatenate([h.f0[np.isfinite(h.f0)] for h in heard.values()])
+    f0_limits = np.log2(np.percentile(voiced, [0.5, 99.5]) * [0.88, 1.14]) if len(voiced) else None
+    image = None
+    for i, (name, h) in enumerate(heard.items()):
+        row, column = divmod(i, columns)
+        x, y = left + column * (slot + gap), top + row * (tall + 0.42)
+        _header(figure, x, y, name, h)
+        wave = theme.place(figure, x, y + 0.5, slot, 0.5)
+        _waveform(wave, h, theme.color(name), peak, end)
+        mel = theme.place(figure, x, y + 1.0 + strip, slot, 1.5)
+        image = mel.imshow(
+            mels[name] - loudest,
+            origin="lower",
+            aspect="auto",
+            extent=(0, h.seconds, 0, BANDS),
+            vmin=-DEPTH,
+            vmax=0,
+            cmap=theme.sequential(),
+        )
+        mel.set(xlim=(0, end), ylim=(0, BANDS), xticks=_seconds(end))
+        mel.set_yticks(_mel_places(_KHZ), [f"{k:g}" for k in _KHZ] if column == 0 else [])
+        if column == 0:
+            mel.set_ylabel("frequency (kHz, mel)")
+            wave.set_ylabel("amplitude", rotation=0, ha="right", va="center", fontsize=theme.TINY)
+        _words(figure, wave, mel, lanes[name], strip)
+        if i + columns >= len(heard):
+            mel.set_xlabel("time (s)")
+        last = column == columns - 1 or i == len(heard) - 1
+        _f0(mel, h, name, f0_limits, heard["neutral"].median_f0 if "neutral" in heard else float("nan"), labels=last)
+    row, column = divmod(len(heard), columns)
+    _key(figure, left + column * (slot + gap) + (0.5 if column else 0), top + row * (tall + 0.42), image, neutral="neutral" in heard)
+    return figure
+
+
+def _log_mel(samples: np.ndarray) -> np.ndarray:
+    """(80, T) dB, bands up to 8 kHz, 32 ms windows every 10 ms."""
+    import librosa
+
+    power = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=1024, win_length=512, hop_length=HOP, n_mels=BANDS, fmax=RATE / 2)
+    return 10 * np.log10(np.maximum(power, 1e-12))
+
+
+def _seconds(end: float) -> list[float]:
+    """At most five round times, none so near the end that its label touches the next panel."""
+    step = next((s for s in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if end / s <= 5), 20.0)
+    return [float(t) for t in np.arange(0, 0.94 * end, step)]
+
+
+def _mel_places(khz: Iterable[float]) -> list[float]:
+    import librosa
+
+    mel = librosa.hz_to_mel(np.array([*khz]) * 1000)
+    return list(mel / librosa.hz_to_mel(RATE / 2) * BANDS)
+
+
+def _header(figure: Figure, x: float, y: float, name: str, h: _Heard) -> None:
+    width, height = figure.get_size_inches()
+    facts = [f"{h.seconds:.2f} s", f"{h.level:.1f} dBFS".replace("-", "−")]
+    facts.append(f"median F0 {h.median_f0:.0f} Hz" if np.isfinite(h.median_f0) else "no voiced sound")
+    if h.utterance.intensity > 0 and name != "neutral":
+        facts.append(f"k = {h.utterance.intensity:g}")
+    figure.text(x / width, 1 - (y + 0.1) / height, name, size=13, weight="bold", color=theme.ink(name), va="center")
+    figure.text(x / width, 1 - (y + 0.34) / height, "  ·  ".join(facts), size=theme.TINY, color=theme.look().muted, va="center")
+
+
+def _waveform(axes: Axes, h: _Heard, colour: str, peak: float, end: float) -> None:
+    """The range of the samples in each of 500 steps; pale behind it the same, scaled to its own peak."""
+    edges = np.unique(np.linspace(0, len(h.samples), min(500, len(h.samples)) + 1).astype(int))[:-1]
+    low, high = np.minimum.reduceat(h.samples, edges) / peak, np.maximum.reduceat(h.samples, edges) / peak
+    own = peak / max(float(np.abs(h.samples).max()), 1e-9)
+    axes.fill_between(edges / RATE, low * own, high * own, color=theme.mix(colour, theme.look().paper, 0.78), linewidth=0)
+    axes.fill_between(edges / RATE, low, high, color=colour, linewidth=0.4)
+    axes.set(xlim=(0, end), ylim=(-1.05, 1.05), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _lanes(words: tuple[Word, ...], end: float, width: float) -> list[tuple[Word, int, str]]:
+    """Give each word a lane in which it does not touch the one before; a word without room keeps its time mark, with no label."""
+    ends = [-1.0] * 3
+    placed = []
+    for word in words:
+        label = theme.plain(word.text)
+        half = theme.text_width(label, theme.TINY - 0.5) / 2 + 0.025
+        middle = min(max((word.start + word.end) / 2 / end * width, half), width - half)
+        lane = next((i for i, taken in enumerate(ends) if taken <= middle - half), None)
+        if lane is not None and 2 * half < width:
+            ends[lane] = middle + half
+            placed.append((word, lane, label))
+        else:
+            placed.append((word, 0, ""))
+    return placed
+
+
+def _words(figure: Figure, wave: Axes, mel: Axes, placed: list[tuple[Word, int, str]], strip: float) -> None:
+    page, (_, end), box = theme.look(), mel.get_xlim(), mel.get_position()
+    across, height = figure.get_size_inches()
+    width = box.width * across
+    for word, lane, label in placed:
+        wave.axvline(word.start, color=page.line, linewidth=0.6, zorder=0)
+        mel.axvline(word.start, ymin=0.955, color=page.muted, linewidth=0.7)
+        if label:
+            half = theme.text_width(label, theme.TINY - 0.5) / 2 + 0.02
+            middle = min(max((word.start + word.end) / 2 / end * width, half), width - half)
+            y = box.y1 + (strip - 0.11 - 0.15 * lane) / height
+            figure.text(box.x0 + middle / across, y, label, size=theme.TINY - 0.5, color=page.ink, ha="center", va="center")
+
+
+def _f0(mel: Axes, h: _Heard, name: str, limits: Any, neutral: float, *, labels: bool) -> None:
+    """Draw F0 in Hz over the spectrogram, on a logarithmic axis of its own at the right, as phoneticians do."""
+    from matplotlib import patheffects
+
+    axes, page = mel.twinx(), theme.look()
+    axes.spines[:].set_visible(False)
+    if limits is None:
+        axes.set_yticks([])
+        return
+    halo = [patheffects.Stroke(linewidth=4.2, foreground=page.paper), patheffects.Normal()]
+    if np.isfinite(neutral):
+        axes.axhline(np.log2(neutral), color=page.ink, linewidth=1, linestyle=(0, (1, 2)))
+    if np.isfinite(h.f0).any():
+        axes.plot(np.arange(len(h.f0)) * world.FRAME, np.log2(h.f0), color=theme.color(name), linewidth=2.2, path_effects=halo, label=name)
+    ticks = [t for t in _F0_TICKS if limits[0] <= np.log2(t) <= limits[1]]
+    axes.set_ylim(*limits)
+    axes.set_yticks(np.log2(ticks) if labels else [], [str(t) for t in ticks] if labels else [])
+    if labels:
+        axes.set_ylabel("F0 (Hz)")
+
+
+def _key(figure: Figure, x: float, y: float, image: Any, *, neutral: bool) -> None:
+    """Say how to read the panels, in the slot behind the last one."""
+    page = theme.look()
+    axes = theme.place(figure, x, y + 0.5, 2.3, 1.15)
+    axes.set(xlim=(0, 2.3), ylim=(1.15, 0))
+    axes.axis("off")
+    labels = ["F0, on the right axis", "waveform, one scale for all", "the same, scaled to its own peak"]
+    labels += ["median F0 of the neutral voice"] if neutral else []
+    swell = np.array([0, 0.06, 0.03, 0.09, 0])
+    for i, text in enumerate(labels):
+        at = 0.1 + 0.27 * i
+        if i in (1, 2):
+            axes.fill_between(np.linspace(0, 0.32, 5), at - swell, at + swell, color=page.muted if i == 1 else page.line)
+        else:
+            line: dict[str, Any] = (
+                {"color": page.muted, "linewidth": 2.4} if i == 0 else {"color": page.ink, "linewidth": 1, "linestyle": (0, (1, 2))}
+            )
+            axes.plot([0, 0.32], [at, at], **line)
+        axes.text(0.42, at, text, size=theme.TINY, va="center", color=page.ink)
+    scale = theme.place(figure, x, y + 2.0, 2.2, 0.12)
+    bar = figure.colorbar(image, cax=scale, orientation="horizontal")
+    bar.set_label("mel level (dB under the loudest)", size=theme.TINY)
+    bar.set_ticks([-60, -40, -20, 0], labels=["−60", "−40", "−20", "0"], size=theme.TINY)
+    bar.outline.set_visible(False)
+
+
+@theme.styled
+def contours(variants: dict[str, Utterance]) -> Figure:
+    """Draw F0 (semitones from the speaker's neutral median, 45 ms) and level (dBFS, 100 ms) over time, one line an emotion.
+
+    Without a neutral variant, F0 is given from the median of all variants, and the axis says so.
+    """
+    heard = _listen(variants)
+    base, zero = "the neutral median", heard["neutral"].median_f0 if "neutral" in heard else float("nan")
+    if not np.isfinite(zero):
+        voiced = np.concatenate([h.f0[np.isfinite(h.f0)] for h in heard.values()])
+        base, zero = "the median of all", float(np.median(voiced)) if len(voiced) else float("nan")
+    title = _titles(heard)
+    subtitle = f"F0 and level of one sentence in {_count(heard)}; at the right each median F0 and the level of the whole utterance."
+    width = 12.0
+    top = theme.heading_height(width, title, subtitle) + 0.12
+    figure = theme.figure(width, top + 2.9 + 0.3 + 2.3 + 0.6)
+    theme.heading(figure, title, subtitle)
+    end = max(h.seconds for h in heard.values())
+    semitones = {name: _smooth(12 * np.log2(h.f0 / zero), 9) for name, h in heard.items()}
+    levels = {}
+    for name, h in heard.items():
+        levels[name] = _power(h.samples, window=1600)
+    floor = min(_typical(x) for x in levels.values()) - SILENCE
+    f0_axes, level_axes = theme.place(figure, 0.85, top, 9.0, 2.9), theme.place(figure, 0.85, top + 3.2, 9.0, 2.3)
+    for name, h in heard.items():
+        style: dict[str, Any] = {
+            "color": theme.color(name),
+            "marker": theme.MARKERS[name],
+            "markersize": 6,
+            "linewidth": 1.9,
+            "label": name,
+        }
+        style |= {"markeredgecolor": theme.look().paper, "markeredgewidth": 0.6}
+        f0_axes.plot(np.arange(len(h.f0)) * world.FRAME, semitones[name], markevery=_every(semitones[name], 60), **style)
+        level = np.where(levels[name] < floor, np.nan, levels[name])
+        level_axes.plot(np.arange(len(level)) * HOP / RATE, level, markevery=_every(level, 30), **style)
+    f0_axes.axhline(0, color=theme.look().muted, linewidth=0.8, linestyle=(0, (1, 2)))
+    inside = np.concatenate([s[np.isfinite(s)] for s in semitones.values()])
+    if len(inside):
+        low, high = np.percentile(inside, [0.5, 99.5])  # octave errors of the tracker must not squeeze the rest
+        f0_axes.set_ylim(min(low, 0) - 1.5, max(high, 0) + 1.5)
+    f0_axes.set(xlim=(0, end), ylabel=f"F0 (semitones from {base})", xticklabels=[])
+    level_axes.set(xlim=(0, end), ylabel="level (dBFS)", xlabel="time (s)")
+    for axes in (f0_axes, level_axes):
+        axes.grid(True, axis="y", color=theme.look().line)
+    _margin(f0_axes, {n: float(12 * np.log2(h.median_f0 / zero)) for n, h in heard.items()}, "{:+.1f} st")
+    _margin(level_axes, {n: h.level for n, h in heard.items()}, "{:.1f} dBFS")
+    return figure
+
+
+def _smooth(values: np.ndarray, width: int) -> np.ndarray:
+    """Mean over `width` frames, of those that hold a value; a frame without one stays so."""
+    known = np.isfinite(values)
+    if not known.any():
+        return values
+    box = np.ones(width)
+    total = np.convolve(np.where(known, values, 0.0), box, "same")
+    return np.where(known, total / np.maximum(np.convolve(known, box, "same"), 1), np.nan)
+
+
+def _every(values: np.ndarray, step: int) -> list[int]:
+    """Places for markers: about every `step` frames, where there is a value."""
+    at = np.flatnonzero(np.isfinite(values))
+    return [int(i) for i in at[step // 3 :: step]]
+
+
+def _margin(axes: Axes, values: dict[str, float], form: str) -> None:
+    """Name the lines at the right of the panel, at their value where there is room; the legend of the figure."""
+    figure = axes.figure
+    box = axes.get_position()
+    width, height = figure.get_size_inches()  # type: ignore[union-attr]
+    margin = figure.add_axes((box.x1 + 0.08 / width, box.y0, 2.0 / width, box.height))
+    low, high = axes.get_ylim()
+    margin.set(xlim=(0, 2.0), ylim=(low, high))
+    margin.axis("off")
+    values = {name: value for name, value in values.items() if np.isfinite(value)}
+    unit = (high - low) / (box.height * height)  # of the axis, an inch
+    places = theme.spread([*values.values()], 0.2 * unit, low + 0.08 * unit, high - 0.08 * unit)
+    for (name, value), y in zip(values.items(), places, strict=True):
+        at = min(max(value, low), high)
+        margin.plot([0.06, 0.26], [at, y], color=theme.color(name), linewidth=0.8, clip_on=False)
+        margin.plot([0.06], [at], marker=theme.MARKERS[name], color=theme.color(name), markersize=6, linestyle="", clip_on=False)
+        margin.text(
+            0.32,
+            y,
+            f"{name}  {form.format(value)}".replace("-", "−").replace("+0.0", "0.0"),
+            size=theme.SMALL,
+            color=theme.ink(name),
+            va="center",
+            weight="bold",
+        )

@@ -1,0 +1,1 @@
+"""Training: alignment, the SFT stages, and DR-SAPO."""

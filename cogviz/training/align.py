@@ -1,0 +1,228 @@
+"""Stage III, DR-SAPO: reinforcement on the reasoning route and on the direct route, which share one policy (arXiv 2606.06940, 2511.20347).
+
+For every prompt a group of outputs is sampled on one route, rewarded, normalised within the group, and the policy takes more than one
+update on it, so that the SAPO gate has something to hold back. The weight of a route follows which of the two lags.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from tqdm import tqdm
+
+from cogviz.device import Device
+from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.processing import CogAudioProcessor
+from cogviz.training.data import reference
+from cogviz.training.features import Features
+from cogviz.training.recipe import Alignment, Recipe
+from cogviz.training.rewards import ResponseJudge, reward_judge, score
+from cogviz.training.sapo import group_advantages, sapo_loss
+from cogviz.training.sft import TrainingError
+from cogviz.utterance import Utterance
+
+MAX_NEW_TOKENS = {"reason": 190, "direct": 60}
+_EMA = 0.9
+
+
+def prompt_batch(indices: Sequence[int], task: str, features: Features, processor: CogAudioProcessor) -> dict[str, Tensor]:
+    """Return the left-padded model input of a task for utterances by index, from cached features."""
+    tokenizer = processor.tokenizer
+    items = [features.get(int(i)) for i in indices]
+    texts = [processor.prompt(task, s.shape[1] + processor.tone_tokens) for s, _ in items]
+    tokens = tokenizer(texts, padding=True, padding_side="left", return_tensors="pt", add_special_tokens=False)
+    frames = max(s.shape[1] for s, _ in items)
+    states = np.zeros((len(items), items[0][0].shape[0], frames, items[0][0].shape[2]), dtype=np.float32)
+    levels = np.zeros((len(items), frames), dtype=np.float32)
+    mask = np.zeros((len(items), frames), dtype=bool)
+    for row, (s, level) in enumerate(items):
+        states[row, :, : s.shape[1]], levels[row, : s.shape[1]], mask[row, : s.shape[1]] = s, level, True
+    return {
+        "input_ids": tokens["input_ids"],
+        "attention_mask": tokens["attention_mask"],
+        "audio_states": torch.from_numpy(states),
+        "audio_levels": torch.from_numpy(levels),
+        "audio_mask": torch.from_numpy(mask),
+    }
+
+
+def repeat(batch: dict[str, Tensor], times: int) -> dict[str, Tensor]:
+    """Repeat every row `times` times, neighbours together."""
+    return {name: value.repeat_interleave(times, dim=0) for name, value in batch.items()}
+
+
+def sample(model: CogAudioForConditionalGeneration, batch: dict[str, Tensor], *, route: str, temperature: float) -> Tensor:
+    """Sample one output a row with the key-value cache; (N, S + new) token ids."""
+    model.config.use_cache = True
+    with torch.no_grad():
+        return model.generate(**batch, do_sample=True, temperature=temperature, top_k=0, top_p=1.0, max_new_tokens=MAX_NEW_TOKENS[route])
+
+
+def log_probabilities(model: torch.nn.Module, batch: dict[str, Tensor], sequences: Tensor, mask: Tensor, temperature: float) -> Tensor:
+    """Return (N, new) log p of the sampled tokens under the policy, at the temperature that sampled them."""
+    start = batch["input_ids"].shape[1]
+    attention = torch.cat([batch["attention_mask"], mask.long()], dim=1)
+    rest = {k: v for k, v in batch.items() if k not in ("input_ids", "attention_mask")}
+    logits = model(input_ids=sequences, attention_mask=attention, use_cache=False, **rest).logits[:, start - 1 : -1]
+    return torch.log_softmax(logits.float() / temperature, dim=-1).gather(-1, sequences[:, start:, None])[..., 0]
+
+
+def output_mask(new: Tensor, end: int) -> Tensor:
+    """(N, new) True up to and including the first end token."""
+    ended = (new == end).cumsum(dim=1)
+    return (ended == 0) | ((new == end) & (ended == 1))
+
+
+def headroom(rewards: np.ndarray) -> dict[str, float]:
+    """Say what reinforcement has to work with: mean reward, best of a group over its mean, share of groups without variance. (P, G)."""
+    return {
+        "mean": float(rewards.mean()),
+        "best_of_group_gain": float((rewards.max(axis=1) - rewards.mean(axis=1)).mean()),
+        "groups_without_variance": float((rewards.std(axis=1) < 1e-6).mean()),
+    }
+
+
+def route_weights(averages: dict[str, float], routes: Sequence[str]) -> dict[str, float]:
+    """Return the probability of drawing each route: the more it lags in empathy (0 .. 1), the higher; never below a quarter of even."""
+    values = np.array([averages.get(r, 0.5) for r in routes])
+    weight = np.exp(-(values - values.mean()) / 0.1)
+    weight = 0.75 * weight / weight.sum() + 0.25 / len(routes)
+    return dict(zip(routes, weight.tolist(), strict=True))
+
+
+def run_alignment(
+    plan: Alignment,
+    recipe: Recipe,
+    model: CogAudioForConditionalGeneration,
+    processor: CogAudioProcessor,
+    utterances: Sequence[Utterance],
+    features: Features,
+    *,
+    folder: Path,
+    device: Device,
+    judge: ResponseJudge | None = None,
+    progress: bool = True,
+) -> tuple[list[dict[str, float | str]], dict[str, dict[str, float]]]:
+    """Align `model` in place. Returns (curve: one row a step, headroom before: one row a route).
+
+    Saves its state every 20 steps under `folder` and goes on from there after an interruption.
+    """
+    pool = [i for i, u in enumerate(utterances) if u.extra.get("part") in plan.parts]
+    if not pool:
+        raise TrainingError(f"stage III: no utterance in parts {', '.join(plan.parts)}; build the data with: cogviz lime build")
+    accelerator = Accelerator(mixed_precision="bf16" if device.mixed else "no", cpu=device.name == "cpu")
+    judge = judge or reward_judge()
+    steps = recipe.scaled(plan.steps)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=plan.learning_rate, weight_decay=0.0)
+    prepared, optimizer = accelerator.prepare(model, optimizer)
+    state = _State(folder / "align", model, optimizer)
+    first, curve, averages, before = state.load()
+    bar = tqdm(range(first, steps), initial=first, total=steps, desc="DR-SAPO", disable=not progress, mininterval=5)
+    for step in bar:
+        started = time.time()
+        draw = np.random.default_rng((recipe.seed, step))
+        torch.manual_seed(int(draw.integers(2**31)))
+        chances = route_weights(averages, plan.routes)
+        route = str(draw.choice(list(chances), p=list(chances.values())))
+        chosen = draw.choice(pool, plan.prompts, replace=False)
+        batch = repeat(prompt_batch(chosen, route, features, processor), plan.group)
+        batch = {k: v.to(accelerator.device) for k, v in batch.items()}
+        model.eval()
+        with accelerator.autocast():
+            sequences = sample(model, batch, route=route, temperature=plan.temperature)
+        new = sequences[:, batch["input_ids"].shape[1] :]
+        mask = output_mask(new, processor.tokenizer.eos_token_id)
+        texts = [processor.tokenizer.decode(row[keep], skip_special_tokens=True) for row, keep in zip(new, mask, strict=True)]
+        spoken = [utterances[i] for i in np.repeat(chosen, plan.group)]
+        parts = score(texts, route, [str(u.emotion) for u in spoken], [reference(u) for u in spoken], judge)
+        rewards = torch.tensor(parts["total"]).view(plan.prompts, plan.group)
+        if route not in before:
+            before[route] = headroom(rewards.numpy())
+        advantages = group_advantages(rewards).flatten().float().to(accelerator.device)
+        sampled = time.time() - started
+        model.train()
+        with torch.no_grad(), accelerator.autocast():
+            old = log_probabilities(prepared, batch, sequences, mask, plan.temperature)
+        ratios = []
+        for _ in range(plan.updates):
+            order = torch.as_tensor(draw.permutation(len(sequences)))
+            for rows in order.chunk(2):
+                with accelerator.autocast():
+                    small = {k: v[rows] for k, v in batch.items()}
+                    now = log_probabilities(prepared, small, sequences[rows], mask[rows], plan.temperature)
+                    loss = sapo_loss(now, old[rows], advantages[rows], mask[rows], tau_positive=plan.tau_positive, tau_negative=plan.tau_negative)
+                if not torch.isfinite(loss):
+                    raise TrainingError(f"stage III: the loss is not finite at step {step}; the state of the last saved step is in {folder / 'align'}")
+                accelerator.backward(loss)
+                accelerator.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                optimizer.zero_grad()
+                ratios.append(float((torch.exp(now - old[rows]) - 1).abs()[mask[rows]].mean().detach()))
+        averages[route] = _EMA * averages.get(route, float(parts["empathy"].mean())) + (1 - _EMA) * float(parts["empathy"].mean())
+        row: dict[str, float | str] = {
+            "step": step + 1,
+            "route": route,
+            "tokens": float(mask.sum(dim=1).float().mean()),
+            "ratio_change": float(np.mean(ratios)),
+            "groups_without_variance": headroom(rewards.numpy())["groups_without_variance"],
+            "seconds_sampling": sampled,
+            "seconds": time.time() - started,
+            **{f"reward_{name}": float(np.mean(value)) for name, value in parts.items()},
+        }
+        curve.append(row)
+        bar.set_postfix(route=route, reward=f"{row['reward_total']:.3f}")
+        if (step + 1) % 20 == 0 or step + 1 == steps:
+            state.save(step + 1, curve, averages, before)
+    model.eval()
+    return curve, before
+
+
+class _State:
+    """The run on disk: weights, AdamW's moments and the curve, as safetensors and JSON; nothing is pickled."""
+
+    def __init__(self, folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.folder, self.model, self.optimizer = folder, model, optimizer
+
+    def _names(self) -> list[str]:
+        return [name for name, p in self.model.named_parameters() if p.requires_grad]
+
+    def save(self, step: int, curve: list, averages: dict, before: dict) -> None:
+        from safetensors.torch import save_file
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"weight.{n}": p.detach().contiguous().clone() for n, p in self.model.named_parameters() if p.requires_grad}
+        moments = self.optimizer.state_dict()["state"]
+        for i, name in enumerate(self._names()):
+            for key, value in moments.get(i, {}).items():
+                tensors[f"{key}.{name}"] = torch.as_tensor(value).clone()
+        temporary = self.folder / "state.part"
+        save_file(tensors, temporary, metadata={"state": json.dumps({"step": step, "curve": curve, "averages": averages, "before": before})})
+        temporary.replace(self.folder / "state.safetensors")
+
+    def load(self) -> tuple[int, list, dict, dict]:
+        from safetensors import safe_open
+
+        path = self.folder / "state.safetensors"
+        if not path.exists():
+            return 0, [], {}, {}
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["state"])
+            with torch.no_grad():
+                for name, parameter in self.model.named_parameters():
+                    if parameter.requires_grad:
+                        parameter.copy_(file.get_tensor(f"weight.{name}"))
+            keys = set(file.keys())
+            moments = {
+                i: {key: file.get_tensor(f"{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in keys}
+                for i, name in enumerate(self._names())
+            }
+        state = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
+        return about["step"], about["curve"], about["averages"], about["before"]

@@ -1,0 +1,71 @@
+"""The model card, rendered from what a run wrote beside its weights: run.json and figures.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cogviz.models.zoo import VARIANTS
+
+ENCODER = """# Whisper tiny.en, encoder only
+
+The frozen audio encoder of all `nano` models: the encoder of OpenAI's Whisper tiny.en (Radford et al. 2022), MIT licence, unchanged but for
+half precision.
+
+MIT License, Copyright (c) 2022 OpenAI. Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+associated documentation files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use,
+copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions: The above copyright notice and this permission notice shall be included in all copies
+or substantial portions of the Software. THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT
+LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT
+HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
+
+_NAMES = {
+    "ambiguous_test": "ambiguous sentences, held-out templates and speakers",
+    "ambiguous_slots": "ambiguous sentences, held-out slot values and speakers (templates trained on)",
+    "emotional_test": "emotional sentences, held-out templates and speakers",
+}
+
+
+def render(folder: Path) -> str:
+    """Return the card (Markdown) of the checkpoint in `folder`."""
+    run = json.loads((folder / "run.json").read_text())
+    rows = json.loads((folder / "figures.json").read_text())
+    recipe = run["recipe"]
+    lines = [
+        "---", "license: apache-2.0", "language: en", "library_name: transformers", "pipeline_tag: audio-text-to-text", "---", "",
+        f"# {run['name']}", "",
+        f"{VARIANTS.get(run['name'], recipe['about']).capitalize()}.", "",
+        recipe["about"], "",
+        f"- Parameters trained: {run['parameters'] / 1e6:.1f} million, on top of the frozen encoder of Whisper tiny.en (MIT).",
+        f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`). No real recording was used to train it.",
+        f"- Trained in {run['seconds'] / 60:.0f} minutes ({run['device']}); cogviz {run['cogviz']}, torch {run['torch']}, seed {recipe['seed']}, size dial {recipe['scale']:g}.",
+    ]  # fmt: skip
+    for stage in recipe["stages"]:
+        tasks = ", ".join(f"{k} {v:g}" for k, v in stage["tasks"].items())
+        lines.append(f"- Stage `{stage['name']}`: {round(stage['steps'] * recipe['scale'])} steps of {stage['batch']}, parts {', '.join(stage['parts'])}, tasks {tasks}.")
+    if recipe["alignment"]:
+        a = recipe["alignment"]
+        lines.append(f"- Stage `dr-sapo`: {round(a['steps'] * recipe['scale'])} steps of {a['prompts']} prompts x {a['group']} outputs, {a['updates']} passes each, routes {', '.join(a['routes'])}.")
+        for route, before in run["headroom"].items():
+            lines.append(
+                f"  - headroom before, {route}: mean reward {before['mean']:.3f}, best of a group {before['best_of_group_gain']:+.3f}, "
+                f"groups without variance {before['groups_without_variance']:.0%}."
+            )
+    lines += ["", "## Held-out figures", "", "Speakers and sentences in no training part; 95% intervals from a bootstrap clustered by sentence, and by speaker from ten on.", ""]
+    for part in dict.fromkeys(r["data"] for r in rows):
+        lines += [f"### {_NAMES.get(part, part)} (`{part}`)", "", "| measure | value | 95% interval | n | chance |", "|---|---|---|---|---|"]
+        for r in rows:
+            if r["data"] == part:
+                value, low, high = (f"{x:.3f}" if x is not None else "-" for x in (r["value"], r["low"], r["high"]))
+                chance = f"{r['chance']:.3f}" if r["chance"] is not None else "-"
+                lines.append(f"| {r['measure']} | {value} | {low} .. {high} | {r['n']} | {chance} |")
+        lines.append("")
+    lines += [
+        "## Limits", "",
+        "Synthetic voices are not people, and acted emotion is not felt emotion: the figures say how the model treats these stimuli. English only. "
+        "The vocabulary is that of the scenario files; words outside it are often misheard. Not for judging the emotions of real persons.",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"

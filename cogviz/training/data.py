@@ -1,0 +1,100 @@
+"""Examples: an utterance, a task, and the answer to learn. And the batches made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from cogviz.eips import Answer, Chain, render
+from cogviz.emotions import emotion
+from cogviz.models.processing import CogAudioProcessor
+from cogviz.training.features import Features
+from cogviz.utterance import Utterance
+
+GAIN_DB = 4.0
+"""Spread of the random recording level in training: microphones differ, so the absolute level must not carry everything."""
+
+
+def reference(utterance: Utterance) -> Answer:
+    """Return the annotation that the builder kept beside an utterance."""
+    extra = utterance.extra
+    chain = Chain(**{step: str(extra[step]) for step in ("perception", "intent", "psychology", "strategy")})
+    return Answer(response=str(extra["response"]), chain=chain)
+
+
+def target(utterance: Utterance, task: str) -> str:
+    """Return the text that a model should answer to a task."""
+    if task == "transcribe":
+        return utterance.text
+    if task == "name":
+        return f"The voice sounds {emotion(str(utterance.emotion)).adjective}."
+    answer = reference(utterance)
+    return render(answer if task == "reason" else Answer(answer.response))
+
+
+@dataclass(frozen=True)
+class Example:
+    """Which utterance, and what is asked."""
+
+    utterance: int
+    task: str
+
+
+def draw_examples(count: int, pool: Sequence[int], tasks: dict[str, float], *, seed: int) -> list[Example]:
+    """Draw `count` examples: the pool in random order, again and again; the task by weight."""
+    draw = np.random.default_rng(seed)
+    order = np.concatenate([draw.permutation(pool) for _ in range(-(-count // len(pool)))])[:count]
+    names = draw.choice(list(tasks), size=count, p=np.array(list(tasks.values())) / sum(tasks.values()))
+    return [Example(int(i), str(t)) for i, t in zip(order, names, strict=True)]
+
+
+class Examples(Dataset):
+    """Examples as tensors. `lengths` estimates tokens, so that batches can be built of similar ones."""
+
+    def __init__(
+        self, examples: Sequence[Example], utterances: Sequence[Utterance], features: Features, processor: CogAudioProcessor, *, augment: bool, seed: int = 0
+    ) -> None:
+        self.examples, self.utterances, self.features, self.processor = examples, utterances, features, processor
+        self.augment, self.seed = augment, seed
+        frames = features.lengths()
+        words = {"transcribe": 16, "name": 8, "reason": 130, "direct": 35}
+        self.lengths = [int(frames[e.utterance]) + words[e.task] for e in examples]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        example = self.examples[index]
+        states, levels = self.features.get(example.utterance)
+        if self.augment:
+            levels = levels + np.random.default_rng((self.seed, index)).normal(0, GAIN_DB / 20)
+        tokenizer = self.processor.tokenizer
+        prompt = self.processor.prompt(example.task, states.shape[1] + self.processor.tone_tokens)
+        before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        answer = tokenizer(target(self.utterances[example.utterance], example.task), add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+        return {"states": states, "levels": levels, "input_ids": before + answer, "labels": [-100] * len(before) + answer}
+
+
+def collate(rows: Sequence[dict[str, Any]], *, pad: int) -> dict[str, torch.Tensor]:
+    """Pad rows to one batch: text on the right, frames at the end."""
+    text = max(len(r["input_ids"]) for r in rows)
+    frames = max(r["states"].shape[1] for r in rows)
+    states = np.zeros((len(rows), rows[0]["states"].shape[0], frames, rows[0]["states"].shape[2]), dtype=np.float16)
+    levels = np.zeros((len(rows), frames), dtype=np.float32)
+    mask = np.zeros((len(rows), frames), dtype=bool)
+    for i, r in enumerate(rows):
+        length = r["states"].shape[1]
+        states[i, :, :length], levels[i, :length], mask[i, :length] = r["states"], r["levels"], True
+    return {
+        "input_ids": torch.tensor([r["input_ids"] + [pad] * (text - len(r["input_ids"])) for r in rows]),
+        "labels": torch.tensor([r["labels"] + [-100] * (text - len(r["labels"])) for r in rows]),
+        "attention_mask": torch.tensor([[1] * len(r["input_ids"]) + [0] * (text - len(r["input_ids"])) for r in rows]),
+        "audio_states": torch.from_numpy(states).float(),
+        "audio_levels": torch.from_numpy(levels),
+        "audio_mask": torch.from_numpy(mask),
+    }

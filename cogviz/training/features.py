@@ -1,0 +1,89 @@
+"""Encoder layers of a whole dataset, computed once and memory-mapped: the encoder is frozen, so every epoch would compute the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.processing import CogAudioProcessor, frame_levels
+from cogviz.utterance import Utterance
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Pooled encoder layers of many utterances.
+
+    Attributes:
+        states: (frames, L + 1, D) float16, memory-mapped, utterance after utterance.
+        levels: (frames,) float32, (dBFS + 40) / 20.
+        starts: (utterances + 1,) first frame of each.
+        ids: utterance ids, in order.
+    """
+
+    states: np.ndarray
+    levels: np.ndarray
+    starts: np.ndarray
+    ids: list[str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def get(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return ((L + 1, T, D) float16, (T,) float32) of one utterance."""
+        span = slice(self.starts[index], self.starts[index + 1])
+        return self.states[span].transpose(1, 0, 2), self.levels[span]
+
+    def lengths(self) -> np.ndarray:
+        """Frames of each utterance."""
+        return np.diff(self.starts)
+
+
+def _fingerprint(utterances: Sequence[Utterance], model: CogAudioForConditionalGeneration) -> str:
+    digest = hashlib.sha256()
+    for u in utterances:
+        size = u.path.stat().st_size if u.path is not None else len(u.samples)
+        digest.update(f"{u.id}:{size};".encode())
+    digest.update(model.audio_encoder.conv1.weight.detach().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def encode(
+    utterances: Sequence[Utterance], model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, folder: str | Path, *, progress: bool = True
+) -> Features:
+    """Return the features of `utterances`, from `folder` if they lie there, else computed and kept there.
+
+    The folder is written under a temporary name and renamed, and it carries a fingerprint of utterances and encoder: others are not mixed up.
+    """
+    folder = Path(folder)
+    mark = _fingerprint(utterances, model)
+    index = folder / "index.json"
+    if not (index.exists() and json.loads(index.read_text())["fingerprint"] == mark):
+        folder.mkdir(parents=True, exist_ok=True)
+        index.unlink(missing_ok=True)
+        levels, starts, shape = [], [0], None
+        with open(folder / "states.f16", "wb") as file:
+            for u in tqdm(utterances, desc="encoding speech", disable=not progress, mininterval=5):
+                samples = u.samples
+                mel = torch.from_numpy(processor.mel(samples))[None]
+                states, mask = model.encode(mel, torch.ones(1, mel.shape[2], dtype=torch.long))
+                block = states[0].transpose(0, 1).to(torch.float16).numpy()
+                file.write(np.ascontiguousarray(block).tobytes())
+                levels.append(frame_levels(samples, len(block)))
+                starts.append(starts[-1] + len(block))
+                shape = block.shape[1:]
+                del mask
+        np.save(folder / "levels.npy", np.concatenate(levels))
+        np.save(folder / "starts.npy", np.array(starts))
+        index.write_text(json.dumps({"fingerprint": mark, "shape": shape, "ids": [u.id for u in utterances]}))
+    about = json.loads(index.read_text())
+    starts = np.load(folder / "starts.npy")
+    states = np.memmap(folder / "states.f16", dtype=np.float16, mode="r", shape=(int(starts[-1]), *about["shape"]))
+    return Features(states=states, levels=np.load(folder / "levels.npy"), starts=starts, ids=about["ids"])

@@ -1,0 +1,105 @@
+"""Recipes: one short YAML file a variant, read into dataclasses. Everything that a run depends on is in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class RecipeError(ValueError):
+    """Raised for a recipe that is unknown or wrong; the message says which key."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of supervised training.
+
+    Attributes:
+        name: "alignment" (stage 0), "explicit" (stage I), "implicit" (stage II) or a name of your own.
+        parts: parts of the dataset that it trains on.
+        tasks: task -> weight.
+        steps, batch: optimizer steps, and examples in each.
+        learning_rate: peak of a cosine with warm-up.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    tasks: dict[str, float]
+    steps: int
+    batch: int = 32
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Stage III, DR-SAPO (see `cogviz.training.align`)."""
+
+    parts: tuple[str, ...]
+    steps: int
+    prompts: int = 8
+    group: int = 8
+    updates: int = 2
+    learning_rate: float = 1e-4
+    temperature: float = 1.0
+    tau_positive: float = 1.0
+    tau_negative: float = 1.05
+    routes: tuple[str, ...] = ("reason", "direct")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A variant.
+
+    Attributes:
+        start: the variant that this one goes on from; None: from the pretrained encoder and a fresh language model.
+        layers: "mix" or "last".
+        vocabulary: size of the tokenizer of a fresh model.
+        scale: multiplies every number of steps; the one size dial.
+    """
+
+    name: str
+    about: str
+    start: str | None = None
+    layers: str = "mix"
+    vocabulary: int = 2560
+    seed: int = 0
+    scale: float = 1.0
+    stages: tuple[Stage, ...] = ()
+    alignment: Alignment | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def scaled(self, steps: int) -> int:
+        """Return a number of steps under the size dial, at least 1."""
+        return max(1, round(steps * self.scale))
+
+
+def _build(kind: type, row: dict[str, Any], where: str) -> Any:
+    known = {f.name for f in fields(kind)}
+    if unknown := set(row) - known:
+        raise RecipeError(f"{where}: unknown key {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+
+
+def names() -> list[str]:
+    """Return the packaged recipes."""
+    return sorted(p.name.removesuffix(".yaml") for p in (resources.files("cogviz.training") / "recipes").iterdir() if p.name.endswith(".yaml"))
+
+
+def read(name: str | Path, **changes: Any) -> Recipe:
+    """Read a packaged recipe by name, or a YAML file by path; `changes` replace top-level fields (seed, scale, ...)."""
+    path = Path(name)
+    if path.suffix == ".yaml" and path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif str(name) in names():
+        text = (resources.files("cogviz.training") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise RecipeError(f"unknown recipe {str(name)!r}; choose {', '.join(names())}, or the path of a YAML file")
+    row = yaml.safe_load(text)
+    row["stages"] = [_build(Stage, stage, f"{name}, stage {stage.get('name')}") for stage in row.get("stages", [])]
+    if row.get("alignment") is not None:
+        row["alignment"] = _build(Alignment, row["alignment"], f"{name}, alignment")
+    return replace(_build(Recipe, row, str(name)), **changes)

@@ -1,0 +1,167 @@
+"""A training run from recipe to checkpoint: data, features, stages, held-out figures, model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+import cogviz
+from cogviz.device import Device
+from cogviz.eips import render
+from cogviz.evaluation import heldout
+from cogviz.lime import dataset
+from cogviz.models import zoo
+from cogviz.models.listener import CogAudioListener
+from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.processing import CogAudioProcessor
+from cogviz.training import align, card, features, recipe, rewards, sft, tokenizer
+from cogviz.training.data import reference
+from cogviz.training.recipe import Recipe
+from cogviz.utterance import Utterance
+
+HELD_OUT = ("ambiguous_test", "ambiguous_slots", "emotional_test")
+"""Parts of the dataset that no stage trains on; each is measured by itself."""
+
+
+def begin(plan: Recipe, utterances: Sequence[Utterance], folder: Path) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
+    """Return the model that a recipe starts from: another variant (trained here before, or shipped), or a new nano."""
+    if plan.start is not None:
+        here = folder.parent / plan.start
+        return zoo.load(here if (here / "config.json").exists() else plan.start)
+    train = [u for u in utterances if u.split == "train"]
+    texts = [u.text for u in train] + [render(reference(u)) for u in train]
+    return zoo.new_nano(tokenizer.train(texts, vocabulary=plan.vocabulary), layers=plan.layers, seed=plan.seed)
+
+
+def train(
+    name: str | Path,
+    *,
+    data: str | Path,
+    output: str | Path,
+    device: Device,
+    scale: float = 1.0,
+    seed: int = 0,
+    limit: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train a variant and return its checkpoint folder, `output`/<variant>. An interrupted run goes on where it stopped.
+
+    Args:
+        name: a recipe's name or YAML file.
+        data: a dataset folder of `cogviz lime build nano`.
+        scale: size dial, multiplies every number of steps.
+        limit: held-out utterances a part that are measured; None: all.
+    """
+    plan = recipe.read(name, scale=scale, seed=seed)
+    folder = Path(output) / plan.name
+    work = folder / "run"
+    work.mkdir(parents=True, exist_ok=True)
+    utterances = dataset.read(data)
+    model, processor = begin(plan, utterances, folder)
+    stored = features.encode(utterances, model, processor, Path(data) / "features", progress=progress)
+    model.to(device.name)
+    curves: list[dict[str, Any]] = []
+    started = time.time()
+    for stage in plan.stages:
+        done = work / f"{stage.name}.done.json"
+        if done.exists():
+            curve = json.loads(done.read_text())
+            _load_weights(model, work / f"{stage.name}.safetensors")
+        else:
+            curve = sft.run_stage(stage, plan, model, processor, utterances, stored, folder=work, device=device)
+            _save_weights(model, work / f"{stage.name}.safetensors")
+            done.write_text(json.dumps(curve))
+        curves += [{"stage": stage.name, "step": row["step"], "name": "loss", "value": row["loss"]} for row in curve]
+    before: dict[str, dict[str, float]] = {}
+    if plan.alignment is not None:
+        rows, before = align.run_alignment(plan.alignment, plan, model, processor, utterances, stored, folder=work, device=device, progress=progress)
+        curves += [
+            {"stage": "dr-sapo", "step": r["step"], "name": f"{key} ({r['route']})", "value": r[key]}
+            for r in rows
+            for key in r
+            if key.startswith("reward_") or key in ("tokens", "ratio_change", "groups_without_variance")
+        ]
+    seconds = time.time() - started
+    save(model, processor, folder)
+    about = {
+        "name": plan.name,
+        "cogviz": cogviz.__version__,
+        "torch": torch.__version__,
+        "device": device.reason,
+        "seconds": round(seconds),
+        "recipe": asdict(plan),
+        "data": _fingerprint(Path(data)),
+        "parameters": sum(p.numel() for n, p in model.named_parameters() if not n.startswith("audio_encoder.")),
+        "headroom": before,
+    }
+    (folder / "run.json").write_text(json.dumps(about, indent=1))
+    pd.DataFrame(curves, columns=["stage", "step", "name", "value"]).to_csv(folder / "curve.csv", index=False)
+    measure(folder, utterances, model=model, processor=processor, limit=limit, progress=progress)
+    return folder
+
+
+def measure(
+    folder: Path,
+    utterances: Sequence[Utterance],
+    *,
+    model: CogAudioForConditionalGeneration,
+    processor: CogAudioProcessor,
+    limit: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Measure a checkpoint on the held-out parts and write figures.json, answers.parquet (under run/) and the model card."""
+    listener = CogAudioListener.of(model.cpu(), processor, name=folder.name, batch=32)
+    judge = rewards.evaluation_judge()
+    rows, tables = [], []
+    for part in HELD_OUT:
+        chosen = [u for u in utterances if u.extra.get("part") == part][:limit]
+        if chosen:
+            found, table = heldout.evaluate(listener, chosen, data=part, judge=judge, routes=("reason", "direct"), progress=progress)
+            rows += found
+            tables.append(table)
+    (folder / "figures.json").write_text(json.dumps(rows, indent=1))
+    if tables:
+        (folder / "run").mkdir(exist_ok=True)
+        pd.concat(tables, ignore_index=True).to_parquet(folder / "run" / "answers.parquet")
+    (folder / "README.md").write_text(card.render(folder), encoding="utf-8")
+
+
+def save(model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, folder: Path) -> None:
+    """Save in half precision, the frozen encoder once beside all checkpoints."""
+    from safetensors.torch import save_file
+
+    encoder = folder.parent / zoo.ENCODER
+    if not (encoder / "model.safetensors").exists():
+        encoder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.detach().half().contiguous() for k, v in model.audio_encoder.state_dict().items()}, encoder / "model.safetensors")
+        model.config.audio_config.save_pretrained(encoder)
+        (encoder / "README.md").write_text(card.ENCODER, encoding="utf-8")
+    state = {k: v.detach().half().cpu().contiguous() for k, v in model.state_dict().items()}
+    model.save_pretrained(folder, state_dict=state)
+    processor.save_pretrained(folder)
+
+
+def _save_weights(model: CogAudioForConditionalGeneration, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}, path)
+
+
+def _load_weights(model: CogAudioForConditionalGeneration, path: Path) -> None:
+    from safetensors.torch import load_file
+
+    model.load_state_dict(load_file(path), strict=False)
+
+
+def _fingerprint(data: Path) -> dict[str, Any]:
+    plan = json.loads((data / "plan.json").read_text()) if (data / "plan.json").exists() else {}
+    table = data / "metadata.parquet"
+    return {"plan": plan.get("plan", {}).get("name") if isinstance(plan.get("plan"), dict) else plan.get("name"), "metadata_sha256": hashlib.sha256(table.read_bytes()).hexdigest()}

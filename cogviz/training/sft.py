@@ -1,0 +1,108 @@
+"""Supervised stages on `transformers.Trainer`: 0 (alignment: the connector learns to transcribe), I (explicit chains), II (both routes)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import get_last_checkpoint
+
+from cogviz.device import Device
+from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.processing import CogAudioProcessor
+from cogviz.training.data import Examples, collate, draw_examples
+from cogviz.training.features import Features
+from cogviz.training.recipe import Recipe, Stage
+from cogviz.utterance import Utterance
+
+
+class TrainingError(RuntimeError):
+    """Raised where training cannot go on; the last good state is kept."""
+
+
+class _StopAtNaN(TrainerCallback):
+    """Stop at the first loss that is not finite."""
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is not None and not torch.isfinite(torch.tensor(float(loss))):
+            raise TrainingError(f"the loss became {loss} at step {state.global_step}; lower learning_rate; the last checkpoint is in {args.output_dir}")
+
+
+class _Trainer(Trainer):
+    """Batches of similar length, from lengths that are known beforehand."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
+        generator = torch.Generator().manual_seed(self.args.seed)
+        return LengthGroupedSampler(self.args.train_batch_size, lengths=self.train_dataset.lengths, generator=generator)
+
+
+def run_stage(
+    stage: Stage,
+    recipe: Recipe,
+    model: CogAudioForConditionalGeneration,
+    processor: CogAudioProcessor,
+    utterances: Sequence[Utterance],
+    features: Features,
+    *,
+    folder: Path,
+    device: Device,
+    resume: bool = True,
+    report_every: int = 20,
+) -> list[dict[str, float]]:
+    """Train `model` in place through one stage and return its curve: [{step, loss, learning_rate, seconds}].
+
+    A run that was interrupted goes on from its last checkpoint in `folder`.
+    """
+    pool = [i for i, u in enumerate(utterances) if u.extra.get("part") in stage.parts]
+    if not pool:
+        raise TrainingError(f"stage {stage.name}: no utterance in parts {', '.join(stage.parts)}; build the data with: cogviz lime build")
+    steps = recipe.scaled(stage.steps)
+    examples = draw_examples(steps * stage.batch, pool, stage.tasks, seed=recipe.seed)
+    data = Examples(examples, utterances, features, processor, augment=True, seed=recipe.seed)
+    arguments = TrainingArguments(
+        output_dir=str(folder / stage.name),
+        max_steps=steps,
+        per_device_train_batch_size=stage.batch,
+        learning_rate=stage.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=max(1, steps // 20),
+        weight_decay=0.01,
+        adam_beta2=0.98,
+        max_grad_norm=1.0,
+        logging_steps=max(1, min(report_every, steps // 5 or 1)),
+        save_steps=max(50, steps // 4),
+        save_total_limit=1,
+        bf16=device.mixed,
+        use_cpu=device.name == "cpu",
+        dataloader_num_workers=0,
+        dataloader_pin_memory=device.name == "cuda",
+        remove_unused_columns=False,
+        report_to=[],
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        disable_tqdm=False,
+    )
+    trainer = _Trainer(
+        model=model, args=arguments, train_dataset=data, data_collator=partial(collate, pad=processor.tokenizer.pad_token_id), callbacks=[_StopAtNaN()]
+    )
+    started = time.time()
+    model.train()
+    model.config.use_cache = False
+    last = get_last_checkpoint(arguments.output_dir) if resume and Path(arguments.output_dir).is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    model.config.use_cache = True
+    model.eval()
+    seconds = time.time() - started
+    return [
+        {"step": row["step"], "loss": row["loss"], "learning_rate": row["learning_rate"], "seconds": seconds * row["step"] / steps}
+        for row in trainer.state.log_history
+        if "loss" in row
+    ]
