@@ -51,7 +51,7 @@ data: $(STAMP)  ## build the LIME speech -> data/lime (resumes where it was stop
 	$(BIN)/cogviz lime build $(CORPUS) $(ARGS)
 
 train: $(STAMP)  ## train the nano models on data/lime (resumes where it was stopped)
-	$(BIN)/cogviz train --data $(CORPUS) $(ARGS)
+	$(BIN)/cogviz train nano-baseline nano-explicit nano-implicit nano-aligned --data $(CORPUS) --output runs $(ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(or $(PYTHON),false) $(IS_3_11_OR_3_12) 2>/dev/null || \

@@ -60,7 +60,9 @@ def main() -> None:
         middle = group[names].median() * (emotion != "neutral")
         rules.setdefault(emotion, {})[anchor] = {n: [round(float(middle[n]), 3), round(float(spread[n]), 3)] for n in names}
     text = yaml.safe_dump({"source": SOURCE, "n": len(table), "rules": rules}, sort_keys=False, default_flow_style=None, width=150)
-    options.output.write_text("# Written by benchmarks/calibrate_prosody.py: parameter: [median, spread]. Units: cogviz/lime/prosody.py.\n" + text)
+    options.output.write_text(
+        "# Written by benchmarks/calibrate_prosody.py: parameter: [median, spread]. Units: cogviz/lime/prosody.py.\n" + text
+    )
 
 
 if __name__ == "__main__":

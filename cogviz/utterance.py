@@ -64,7 +64,7 @@ class Utterance:
 
     @property
     def congruence(self) -> str | None:
-        """"congruent" or "conflict" where words and tone both carry an emotion, else None."""
+        """Say whether words and tone agree: congruent or conflict, None where either carries no emotion."""
         if self.lexical_emotion is None or self.emotion is None:
             return None
         return "congruent" if self.lexical_emotion == self.emotion else "conflict"

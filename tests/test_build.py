@@ -24,8 +24,7 @@ import soundfile
 from cogviz import audio
 from cogviz.eips import parse, render
 from cogviz.emotions import EMOTIONS
-from cogviz.lime import build as builder
-from cogviz.lime import dataset, prosody, worker
+from cogviz.lime import crew, dataset, prosody, worker
 from cogviz.lime.build import BuildError, build
 from cogviz.lime.plan import Cell, Part, Plan, cells, load, packaged
 from cogviz.lime.prosody import FACTORS
@@ -318,7 +317,7 @@ def trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
     def make(cells: dict[str, str]) -> None:
         (tmp_path / "seen").mkdir()
         monkeypatch.setenv("COGVIZ_TEST_TROUBLE", json.dumps({"folder": str(tmp_path / "seen"), "cells": cells}))
-        monkeypatch.setattr(builder, "render_cell", broken_render)
+        monkeypatch.setattr(crew, "render_cell", broken_render)
 
     return make
 
@@ -333,7 +332,7 @@ def test_errors_and_dead_workers_are_tried_again_and_reported(
     (missing,) = report.missing
     assert missing.cell == names[0]
     assert "nothing can be heard" in missing.error
-    assert "1 cells FAILED" in str(report)
+    assert "1 cell FAILED" in str(report)
     solved = {f.cell: f.error for f in report.failures if f.solved}
     assert set(names[1:3]) <= set(solved)
     assert len(solved) <= 3, "the two, and at most the cell that the other worker had in hand when the pool broke"
@@ -364,7 +363,7 @@ def test_where_every_cell_fails_the_build_stops_and_says_why(tmp_path: Path, mon
     def fails(cell: Cell) -> list[worker.Rendered]:
         raise worker.audio.AudioError("no sound today")
 
-    monkeypatch.setattr(builder, "render_cell", fails)
+    monkeypatch.setattr(crew, "render_cell", fails)
     with pytest.raises(BuildError, match=r"the first 10 cells all failed .*no sound today"):
         build("samples", tmp_path / "x", backend="sequential", progress=False)
 

@@ -51,7 +51,9 @@ def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) ->
 
     def share(name: str, part: pd.DataFrame, values: pd.Series | np.ndarray, chance: float | None = None) -> None:
         if len(part):
-            estimate = mean(np.asarray(values, dtype=float), sentences=part.sentence.tolist(), speakers=part.speaker.tolist(), chance=chance)
+            estimate = mean(
+                np.asarray(values, dtype=float), sentences=part.sentence.tolist(), speakers=part.speaker.tolist(), chance=chance
+            )
             rows.append(_row(estimate, model=model, measure=name, data=data))
 
     reason, direct = table[table.route == "reason"], table[table.route == "direct"]
@@ -76,10 +78,15 @@ def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) ->
     return rows
 
 
-def evaluate(listener: CogAudioListener, utterances: Sequence[Utterance], *, data: str, judge: Any = None, routes: Sequence[str] = ("reason",), progress: bool = True) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+def evaluate(
+    listener: CogAudioListener,
+    utterances: Sequence[Utterance],
+    *,
+    data: str,
+    judge: Any = None,
+    routes: Sequence[str] = ("reason",),
+    progress: bool = True,
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Let a model answer and return (figures, answers). Ambiguous sentences count at mid and high intensity; conflict is where words speak."""
     table = pd.concat([answers(listener.listen(utterances, route=r, progress=progress)) for r in routes], ignore_index=True)
     return figures(table, model=listener.name, data=data, judge=judge), table
-
-
-

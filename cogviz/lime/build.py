@@ -8,14 +8,11 @@ logged in `failures.jsonl`.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import re
 import shutil
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from importlib import metadata, resources
@@ -23,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import cogviz
-from cogviz.lime import worker
+from cogviz.lime.crew import BACKENDS, Crew
 from cogviz.lime.dataset import read_rows, write_rows, write_whole
 from cogviz.lime.plan import BuildError, Cell, Plan, as_dict, cells, load
-from cogviz.lime.worker import JOURNAL, Outcome, Row, render_cell
+from cogviz.lime.worker import JOURNAL, Outcome, Row, is_full, journal, rows_of
 
 __all__ = ["BuildError", "Failure", "Report", "build"]
 
-BACKENDS = ("loky", "dask", "ray", "sequential")
 TIME_LIMIT = 120.0
 """Seconds for one cell; a usual one takes one or two."""
 
@@ -78,14 +74,14 @@ class Report:
         text = f"{self.folder}: {self.utterances:,} utterances, {_length(self.seconds)} of speech"
         if self.built:
             rate = self.built_seconds / max(self.elapsed, 1e-9)
-            text += f"; built {self.built:,} cells ({_length(self.built_seconds)}) in {_length(self.elapsed)}, {rate:.0f} times real time"
+            text += f"; built {_count(self.built)} ({_length(self.built_seconds)}) in {_length(self.elapsed)}, {rate:.0f} times real time"
         else:
             text += "; nothing was left to build" if not self.failures else "; nothing could be built"
         if solved := len(self.failures) - len(self.missing):
-            text += f"; {solved} cells worked at the second try only"
+            text += f"; {_count(solved)} worked at the second try only"
         if self.missing:
             first = self.missing[0]
-            text += f"; {len(self.missing)} cells FAILED, see {self.folder / 'failures.jsonl'} (first: {first.cell}: {first.error})"
+            text += f"; {_count(len(self.missing))} FAILED, see {self.folder / 'failures.jsonl'} (first: {first.cell}: {first.error})"
         return text
 
 
@@ -136,9 +132,14 @@ def build(
                 _same_makers(folder)
             (folder / JOURNAL / "rows").mkdir(parents=True, exist_ok=True)
             (folder / JOURNAL / "running").mkdir(exist_ok=True)
-            crew = _Crew(folder, backend, jobs, time_limit)
+            for cell in todo:  # a row without its sound is not finished
+                journal(folder, cell.key).unlink(missing_ok=True)
+            crew = Crew(folder, backend, jobs, time_limit)
             _run(crew, todo, report, progress=progress, name=plan.name)
             done = _finished(folder, everything, known=done)
+            told = {failure.cell for failure in report.missing}
+            gone = [cell for cell in todo if cell.key not in done and cell.id not in told]
+            report.failures += [Failure(c.id, c.sentence.text, "its files vanished while the build went on", solved=False) for c in gone]
         rows = [row for cell in everything for row in done.get(cell.key, ())]
         write_rows(folder, rows)
         shutil.rmtree(folder / JOURNAL, ignore_errors=True)
@@ -146,7 +147,7 @@ def build(
             for half in folder.glob("audio/*/.*.part"):  # of a build that was killed
                 half.unlink(missing_ok=True)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise _full(folder) from None
         raise BuildError(f"{folder} cannot be written ({error.strerror or error}); give a folder of your own") from None
     except KeyboardInterrupt:
@@ -228,7 +229,7 @@ def _finished(folder: Path, everything: list[Cell], known: dict[str, list[Row]] 
         if known is not None and cell.key in known:
             found[cell.key] = known[cell.key]
             continue
-        rows = worker.rows_of(folder, cell.key) or by_cell.get(cell.id)
+        rows = rows_of(folder, cell.key) or by_cell.get(cell.id)
         if rows and len(rows) == len(cell.variants) and all(_has_sound(folder / row["file_name"]) for row in rows):
             found[cell.key] = rows
     return found
@@ -241,112 +242,10 @@ def _has_sound(path: Path) -> bool:
         return False
 
 
-# --- the work --------------------------------------------------------------------------------------------------------------------
+# --- the work -------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Crew:
-    """Who works: the two ways to get outcomes from cells."""
-
-    folder: Path
-    backend: str
-    jobs: int | None
-    time_limit: float
-
-    def _arguments(self) -> dict[str, Any]:
-        local = self.backend == "loky"
-        return {"time_limit": self.time_limit, "owner": os.getpid(), "local": local, "render": render_cell}
-
-    def together(self, todo: list[Cell]) -> Generator[Outcome]:
-        """Work in parallel; a pool that breaks is replaced, and the cells that it had at work count as failed."""
-        import joblib
-
-        jobs = self.jobs or (joblib.cpu_count() if self.backend == "loky" else -1)
-        if self.backend == "sequential" or (self.backend == "loky" and jobs == 1):
-            yield from self.alone(todo)
-            return
-        waiting = {cell.key: cell for cell in todo}
-        while waiting:
-            before = len(waiting)
-            shutil.rmtree(self.folder / JOURNAL / "running", ignore_errors=True)
-            (self.folder / JOURNAL / "running").mkdir(parents=True)
-            try:
-                for outcome in self._parallel(joblib, list(waiting.values()), jobs):
-                    del waiting[outcome.key]
-                    yield outcome
-            except Exception as error:  # `work` raises nothing: it is the pool that broke
-                for key in list(waiting):
-                    if (rows := worker.rows_of(self.folder, key)) is not None:  # its outcome was on the way
-                        outcome = Outcome(key, rows=len(rows), seconds=sum(row["seconds"] for row in rows))
-                    elif worker.running(self.folder, key).exists():
-                        outcome = Outcome(key, error=self._reason(key, error), doubtful=True)
-                    else:
-                        continue
-                    del waiting[key]
-                    yield outcome
-                if len(waiting) == before:
-                    raise BuildError(
-                        f"the {self.backend} workers do not start ({_short(error)}); try `jobs=1` or the backend sequential"
-                    ) from None
-
-    def _parallel(self, joblib: Any, todo: list[Cell], jobs: int) -> Iterator[Outcome]:
-        if self.backend == "ray":
-            from ray.util.joblib import register_ray
-
-            register_ray()
-        threads = {"inner_max_num_threads": 1} if self.backend == "loky" else {}
-        with joblib.parallel_config(backend=self.backend, **threads):
-            # The limit inside the workers comes first; this one is for a process that is stopped altogether.
-            pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, timeout=2 * self.time_limit + 60)
-            task = joblib.delayed(worker.work)
-            try:
-                with closing(pool(task(cell, self.folder, **self._arguments()) for cell in todo)) as outcomes:
-                    yield from outcomes
-            finally:
-                if self.backend == "loky":  # joblib would keep the workers, with the models they have loaded, for the next caller
-                    from joblib.externals.loky import get_reusable_executor
-
-                    get_reusable_executor().shutdown(wait=True, kill_workers=True)
-
-    def alone(self, todo: list[Cell]) -> Generator[Outcome]:
-        """Work one cell after the other in a process of their own, a fresh one after every failure."""
-        if self.backend == "sequential":
-            yield from (worker.work(cell, self.folder, **self._arguments()) for cell in todo)
-            return
-        from joblib.externals.loky import ProcessPoolExecutor
-
-        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
-        pool = None
-        try:
-            for cell in todo:
-                pool = pool or ProcessPoolExecutor(max_workers=1, env=single)
-                try:
-                    arguments = self._arguments() | {"local": True}
-                    outcome = pool.submit(worker.work, cell, self.folder, **arguments).result(2 * self.time_limit + 60)
-                except Exception as error:
-                    outcome = Outcome(cell.key, error=self._reason(cell.key, error))
-                if outcome.error:
-                    pool.shutdown(wait=True, kill_workers=True)
-                    pool = None
-                yield outcome
-        finally:
-            if pool is not None:
-                pool.shutdown(wait=True, kill_workers=True)
-
-    def _reason(self, key: str, error: Exception) -> str:
-        """Why a worker died in a cell: the trace that it left in its marker, or what the pool says."""
-        try:
-            trace = worker.running(self.folder, key).read_text(errors="replace").split("\n")
-        except FileNotFoundError:
-            trace = [""]
-        if trace[0].startswith("Timeout"):
-            where = next((line.strip() for line in trace if line.lstrip().startswith("File")), "")
-            return f"took longer than {self.time_limit:g} s, in {where}"
-        codes = re.search(r"exit codes of the workers are \{(.*?)\}", str(error))
-        return f"the worker died ({trace[0] or (codes[1] if codes else _short(error))}); if nothing else explains it, memory ran out"
-
-
-def _run(crew: _Crew, todo: list[Cell], report: Report, *, progress: bool, name: str) -> None:
+def _run(crew: Crew, todo: list[Cell], report: Report, *, progress: bool, name: str) -> None:
     """Build the cells, those that fail a second time alone; fills the report and `failures.jsonl`."""
     from tqdm.auto import tqdm
 
@@ -391,9 +290,8 @@ def _run(crew: _Crew, todo: list[Cell], report: Report, *, progress: bool, name:
             with closing(crew.alone([by_key[key] for key in again])) as outcomes:
                 again = []
                 for outcome in follow(outcomes):
-                    if (
-                        outcome.error and outcome.key in doubtful
-                    ):  # its worker may have gone down with another's: this was its first failure
+                    if outcome.error and outcome.key in doubtful:
+                        # Its worker may have gone down with another's: this was its first failure.
                         doubtful.discard(outcome.key)
                         failed[outcome.key] = outcome.error
                         again.append(outcome.key)
@@ -406,8 +304,8 @@ def _full(folder: Path) -> BuildError:
     return BuildError(f"the disk of {folder} is full; free some space and give the same command again: what is finished is kept")
 
 
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def _count(cells: int) -> str:
+    return f"{cells:,} cell{'s' * (cells != 1)}"
 
 
 def _length(seconds: float) -> str:

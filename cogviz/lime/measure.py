@@ -5,6 +5,8 @@ The calibration (`benchmarks/calibrate_prosody.py`) subtracts a speaker's neutra
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from cogviz.lime.prosody import BAND_EDGES, NOISE_EDGES
@@ -48,9 +50,9 @@ def measure(analysis: Analysis) -> dict[str, float]:
         "micro": float(np.log2(max(np.sqrt(np.mean(np.concatenate(fast) ** 2)), 0.02))) if fast else float("nan"),
         "unvoiced": float(10 * np.log10(envelope[unvoiced].sum(axis=1).mean() / total)) if len(unvoiced) > 5 else float("nan"),
     }
-    for low, high in zip(BAND_EDGES[:-1], BAND_EDGES[1:], strict=True):
+    for low, high in itertools.pairwise(BAND_EDGES):
         values[f"band_{low}"] = float(10 * np.log10(voiced[:, (hz >= low) & (hz < high)].sum(axis=1).mean() / total + 1e-12))
-    for low, high in zip(NOISE_EDGES[:-1], NOISE_EDGES[1:], strict=True):
+    for low, high in itertools.pairwise(NOISE_EDGES):
         share = noise[at][:, (hz >= low) & (hz < high)].mean(axis=1)
         values[f"noise_{low}"] = float(np.mean(20 * np.log10(np.clip(share, 1e-3, 0.999))))
     return values

@@ -133,7 +133,9 @@ class Rendering:
     delta: np.ndarray
 
 
-def render(analysis: Analysis, values: np.ndarray, *, keep_timing: bool = False, seed: str = "", base_level: float = BASE_LEVEL) -> Rendering:
+def render(
+    analysis: Analysis, values: np.ndarray, *, keep_timing: bool = False, seed: str = "", base_level: float = BASE_LEVEL
+) -> Rendering:
     """Render a neutral `Analysis` with the parameters of `delta`.
 
     Args:
@@ -201,7 +203,7 @@ def _timing(analysis: Analysis, octaves: float, pause: float) -> tuple[tuple[np.
     each = stretch**weight
     each *= stretch * len(each) / each.sum()
     edges = np.concatenate([[0.0], np.cumsum(each)])
-    silence = int(round(max(pause, 0.0) / FRAME))
+    silence = round(max(pause, 0.0) / FRAME)
     inner = [int(w.start / FRAME) for w in analysis.words[1:]]
     total = round(edges[-1])
     source = np.interp(np.arange(total) + 0.5, edges, np.arange(len(edges))) - 0.5

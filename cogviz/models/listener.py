@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from tqdm import tqdm
+from transformers import BatchFeature
 
 from cogviz.eips import Answer, check_route, parse
 from cogviz.emotions import EMOTIONS, emotion
@@ -64,7 +65,9 @@ class CogAudioListener:
         self._set(loaded.to(device), processor, name=Path(model).name, batch=batch)
 
     @classmethod
-    def of(cls, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str = "model", batch: int = 16) -> CogAudioListener:
+    def of(
+        cls, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str = "model", batch: int = 16
+    ) -> CogAudioListener:
         """Wrap a model that is already loaded."""
         self = cls.__new__(cls)
         self._set(model.eval(), processor, name=name, batch=batch)
@@ -117,7 +120,7 @@ class CogAudioListener:
             found[rows] = part.log_softmax(-1).cpu().numpy()
         return found
 
-    def _continued(self, inputs: dict[str, torch.Tensor], word: list[int]) -> torch.Tensor:
+    def _continued(self, inputs: BatchFeature, word: list[int]) -> torch.Tensor:
         """(B,) mean log p of the tokens of `word` after the input."""
         rows = len(inputs["input_ids"])
         more = torch.tensor(word, device=self.model.device).expand(rows, -1)

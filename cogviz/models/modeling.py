@@ -76,11 +76,15 @@ class CogAudioConnector(nn.Module):
         self.words_mix = LayerMix(layers, width, config.layers)
         self.tone_mix = LayerMix(layers, width, config.layers)
         self.words = nn.Sequential(nn.Linear(width + 1, config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, out))
+        self.dropout = nn.Dropout(config.connector_dropout)
         self.tone_tokens = config.tone_tokens
         if self.tone_tokens:
             self.attend = nn.Linear(width + 1, self.tone_tokens)
             self.tone = nn.Sequential(
-                nn.LayerNorm(2 * (width + 1)), nn.Linear(2 * (width + 1), config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, out)
+                nn.LayerNorm(2 * (width + 1)),
+                nn.Linear(2 * (width + 1), config.connector_hidden),
+                nn.GELU(),
+                nn.Linear(config.connector_hidden, out),
             )
             self.tone_place = nn.Parameter(torch.zeros(self.tone_tokens, out))
 
@@ -93,10 +97,10 @@ class CogAudioConnector(nn.Module):
             mask: (B, T).
         """
         levels = levels.to(states.dtype)[..., None]
-        words = self.words(torch.cat([self.words_mix(states), levels], dim=-1))
+        words = self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1)))
         if not self.tone_tokens:
             return words, mask
-        frames = torch.cat([self.tone_mix(states), levels], dim=-1)
+        frames = self.dropout(torch.cat([self.tone_mix(states), levels], dim=-1))
         score = self.attend(frames).float().masked_fill(~mask[..., None], -1e9).softmax(dim=1).to(frames.dtype)
         mean = torch.einsum("btk,btd->bkd", score, frames)
         spread = (torch.einsum("btk,btd->bkd", score, frames.square()) - mean.square()).clamp(min=1e-5).sqrt()
@@ -110,7 +114,7 @@ class CogAudioPreTrainedModel(PreTrainedModel):
     config_class = CogAudioConfig
     base_model_prefix = "model"
     input_modalities = ("audio", "text")
-    _keys_to_ignore_on_load_missing = [r"audio_encoder\."]  # noqa: RUF012 (may lie in a folder of its own, see `from_pretrained`)
+    _keys_to_ignore_on_load_missing = [r"audio_encoder\."]
     _supports_sdpa = True
     _supports_attention_backend = True
 
@@ -137,7 +141,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         super().save_pretrained(save_directory, **kwargs)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> CogAudioForConditionalGeneration:  # type: ignore[override]
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> CogAudioForConditionalGeneration:
         """Load as transformers does, and the frozen encoder from the folder that the config names."""
         model = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         if model.config.encoder_folder is not None:

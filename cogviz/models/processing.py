@@ -1,7 +1,8 @@
-"""Recordings and prompts -> tensors: log-mels of their true length, frame levels, and text with one placeholder for every audio embedding."""
+"""Recordings and prompts -> tensors: log-mels of their true length, frame levels, text with a placeholder for every audio embedding."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ PROMPTS = {
     "reason": "Think step by step about the voice and the words, then respond.",
     "direct": "Respond at once.",
 }
-"""What can be asked. `reason` and `direct` are the paper's prompts A and B; `transcribe` trains and tests hearing, `name` asks for the emotion."""
+"""What can be asked. `reason` and `direct` are the paper's prompts A and B; `transcribe` trains hearing, `name` asks for the emotion."""
 
 AUDIO_TOKEN = "<|audio|>"
 
@@ -60,7 +61,7 @@ class CogAudioProcessor(ProcessorMixin):
 
     def placeholders(self, frames: int) -> int:
         """Number of audio embeddings for a log-mel of `frames` frames."""
-        return -(-(-(-frames // 2)) // POOL) + self.tone_tokens
+        return math.ceil(math.ceil(frames / 2) / POOL) + self.tone_tokens
 
     def prompt(self, task: str, placeholders: int) -> str:
         """Return the text of a prompt with its placeholders; `task` is a key of `PROMPTS` or a question of your own."""

@@ -67,24 +67,37 @@ def load(name: str | Path) -> tuple[CogAudioForConditionalGeneration, CogAudioPr
         model = CogAudioForConditionalGeneration.from_pretrained(path, dtype=torch.float32)
         processor = CogAudioProcessor.from_pretrained(path)
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
-        raise UnknownModel(f"the checkpoint in {path} cannot be read ({type(error).__name__}: {str(error)[:120]}); copy or train it again") from None
+        raise UnknownModel(
+            f"the checkpoint in {path} cannot be read ({type(error).__name__}: {str(error)[:120]}); copy or train it again"
+        ) from None
     return model.eval(), processor
 
 
-def new_nano(tokenizer: PreTrainedTokenizerFast, *, layers: str = "mix", seed: int = 0) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
+def new_nano(
+    tokenizer: PreTrainedTokenizerFast, *, layers: str = "mix", seed: int = 0
+) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
     """Make an untrained nano: the pretrained encoder, a fresh connector and a fresh language model of 4.2 million parameters."""
     import torch
 
     torch.manual_seed(seed)
     whisper = backbones.whisper_encoder()
     text = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=256, intermediate_size=512, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=1024, tie_word_embeddings=True, bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     config = CogAudioConfig(
         audio_config=WhisperConfig.from_dict(whisper.config.to_dict()),
         text_config=text,
-        audio_token_id=tokenizer.convert_tokens_to_ids(AUDIO_TOKEN),
+        audio_token_id=int(tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)),
         layers=layers,
         connector_hidden=256,
         encoder_folder=f"../{ENCODER}",

@@ -32,7 +32,7 @@ MAX_NEW_TOKENS = {"reason": 190, "direct": 60}
 _EMA = 0.9
 
 
-def prompt_batch(indices: Sequence[int], task: str, features: Features, processor: CogAudioProcessor) -> dict[str, Tensor]:
+def prompt_batch(indices: Sequence[int] | np.ndarray, task: str, features: Features, processor: CogAudioProcessor) -> dict[str, Tensor]:
     """Return the left-padded model input of a task for utterances by index, from cached features."""
     tokenizer = processor.tokenizer
     items = [features.get(int(i)) for i in indices]
@@ -157,9 +157,13 @@ def run_alignment(
                 with accelerator.autocast():
                     small = {k: v[rows] for k, v in batch.items()}
                     now = log_probabilities(prepared, small, sequences[rows], mask[rows], plan.temperature)
-                    loss = sapo_loss(now, old[rows], advantages[rows], mask[rows], tau_positive=plan.tau_positive, tau_negative=plan.tau_negative)
+                    loss = sapo_loss(
+                        now, old[rows], advantages[rows], mask[rows], tau_positive=plan.tau_positive, tau_negative=plan.tau_negative
+                    )
                 if not torch.isfinite(loss):
-                    raise TrainingError(f"stage III: the loss is not finite at step {step}; the state of the last saved step is in {folder / 'align'}")
+                    raise TrainingError(
+                        f"stage III: the loss is not finite at step {step}; the state of the last saved step is in {folder / 'align'}"
+                    )
                 accelerator.backward(loss)
                 accelerator.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
@@ -203,7 +207,9 @@ class _State:
             for key, value in moments.get(i, {}).items():
                 tensors[f"{key}.{name}"] = torch.as_tensor(value).clone()
         temporary = self.folder / "state.part"
-        save_file(tensors, temporary, metadata={"state": json.dumps({"step": step, "curve": curve, "averages": averages, "before": before})})
+        save_file(
+            tensors, temporary, metadata={"state": json.dumps({"step": step, "curve": curve, "averages": averages, "before": before})}
+        )
         temporary.replace(self.folder / "state.safetensors")
 
     def load(self) -> tuple[int, list, dict, dict]:

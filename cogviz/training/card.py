@@ -40,23 +40,42 @@ def render(folder: Path) -> str:
         f"{VARIANTS.get(run['name'], recipe['about']).capitalize()}.", "",
         recipe["about"], "",
         f"- Parameters trained: {run['parameters'] / 1e6:.1f} million, on top of the frozen encoder of Whisper tiny.en (MIT).",
-        f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`). No real recording was used to train it.",
-        f"- Trained in {run['seconds'] / 60:.0f} minutes ({run['device']}); cogviz {run['cogviz']}, torch {run['torch']}, seed {recipe['seed']}, size dial {recipe['scale']:g}.",
+        f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`). "
+        "No real recording was used to train it.",
+        f"- Trained in {run['seconds'] / 60:.0f} minutes ({run['device']}); cogviz {run['cogviz']}, torch {run['torch']}, "
+        f"seed {recipe['seed']}, size dial {recipe['scale']:g}.",
     ]  # fmt: skip
     for stage in recipe["stages"]:
         tasks = ", ".join(f"{k} {v:g}" for k, v in stage["tasks"].items())
-        lines.append(f"- Stage `{stage['name']}`: {round(stage['steps'] * recipe['scale'])} steps of {stage['batch']}, parts {', '.join(stage['parts'])}, tasks {tasks}.")
+        lines.append(
+            f"- Stage `{stage['name']}`: {round(stage['steps'] * recipe['scale'])} steps of {stage['batch']}, "
+            f"parts {', '.join(stage['parts'])}, tasks {tasks}."
+        )
     if recipe["alignment"]:
         a = recipe["alignment"]
-        lines.append(f"- Stage `dr-sapo`: {round(a['steps'] * recipe['scale'])} steps of {a['prompts']} prompts x {a['group']} outputs, {a['updates']} passes each, routes {', '.join(a['routes'])}.")
+        lines.append(
+            f"- Stage `dr-sapo`: {round(a['steps'] * recipe['scale'])} steps of {a['prompts']} prompts x {a['group']} outputs, "
+            f"{a['updates']} passes each, routes {', '.join(a['routes'])}."
+        )
         for route, before in run["headroom"].items():
             lines.append(
                 f"  - headroom before, {route}: mean reward {before['mean']:.3f}, best of a group {before['best_of_group_gain']:+.3f}, "
                 f"groups without variance {before['groups_without_variance']:.0%}."
             )
-    lines += ["", "## Held-out figures", "", "Speakers and sentences in no training part; 95% intervals from a bootstrap clustered by sentence, and by speaker from ten on.", ""]
+    lines += [
+        "",
+        "## Held-out figures",
+        "",
+        "Speakers and sentences in no training part; 95% intervals from a bootstrap clustered by sentence, and by speaker from ten on.",
+        "",
+    ]
     for part in dict.fromkeys(r["data"] for r in rows):
-        lines += [f"### {_NAMES.get(part, part)} (`{part}`)", "", "| measure | value | 95% interval | n | chance |", "|---|---|---|---|---|"]
+        lines += [
+            f"### {_NAMES.get(part, part)} (`{part}`)",
+            "",
+            "| measure | value | 95% interval | n | chance |",
+            "|---|---|---|---|---|",
+        ]
         for r in rows:
             if r["data"] == part:
                 value, low, high = (f"{x:.3f}" if x is not None else "-" for x in (r["value"], r["low"], r["high"]))

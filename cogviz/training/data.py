@@ -57,7 +57,14 @@ class Examples(Dataset):
     """Examples as tensors. `lengths` estimates tokens, so that batches can be built of similar ones."""
 
     def __init__(
-        self, examples: Sequence[Example], utterances: Sequence[Utterance], features: Features, processor: CogAudioProcessor, *, augment: bool, seed: int = 0
+        self,
+        examples: Sequence[Example],
+        utterances: Sequence[Utterance],
+        features: Features,
+        processor: CogAudioProcessor,
+        *,
+        augment: bool,
+        seed: int = 0,
     ) -> None:
         self.examples, self.utterances, self.features, self.processor = examples, utterances, features, processor
         self.augment, self.seed = augment, seed
@@ -76,7 +83,9 @@ class Examples(Dataset):
         tokenizer = self.processor.tokenizer
         prompt = self.processor.prompt(example.task, states.shape[1] + self.processor.tone_tokens)
         before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        answer = tokenizer(target(self.utterances[example.utterance], example.task), add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+        answer = tokenizer(target(self.utterances[example.utterance], example.task), add_special_tokens=False)["input_ids"] + [
+            tokenizer.eos_token_id
+        ]
         return {"states": states, "levels": levels, "input_ids": before + answer, "labels": [-100] * len(before) + answer}
 
 

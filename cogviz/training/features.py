@@ -56,11 +56,20 @@ def _fingerprint(utterances: Sequence[Utterance], model: CogAudioForConditionalG
 
 
 def encode(
-    utterances: Sequence[Utterance], model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, folder: str | Path, *, progress: bool = True
+    utterances: Sequence[Utterance],
+    model: CogAudioForConditionalGeneration,
+    processor: CogAudioProcessor,
+    folder: str | Path,
+    *,
+    bf16: bool = False,
+    progress: bool = True,
 ) -> Features:
     """Return the features of `utterances`, from `folder` if they lie there, else computed and kept there.
 
-    The folder is written under a temporary name and renamed, and it carries a fingerprint of utterances and encoder: others are not mixed up.
+    The folder carries a fingerprint of utterances and encoder, written last: a half-written or foreign one is computed again.
+
+    Args:
+        bf16: multiply in bf16 (half the time where the processor can).
     """
     folder = Path(folder)
     mark = _fingerprint(utterances, model)
@@ -73,17 +82,17 @@ def encode(
             for u in tqdm(utterances, desc="encoding speech", disable=not progress, mininterval=5):
                 samples = u.samples
                 mel = torch.from_numpy(processor.mel(samples))[None]
-                states, mask = model.encode(mel, torch.ones(1, mel.shape[2], dtype=torch.long))
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                    states, _ = model.encode(mel, torch.ones(1, mel.shape[2], dtype=torch.long))
                 block = states[0].transpose(0, 1).to(torch.float16).numpy()
                 file.write(np.ascontiguousarray(block).tobytes())
                 levels.append(frame_levels(samples, len(block)))
                 starts.append(starts[-1] + len(block))
                 shape = block.shape[1:]
-                del mask
         np.save(folder / "levels.npy", np.concatenate(levels))
         np.save(folder / "starts.npy", np.array(starts))
         index.write_text(json.dumps({"fingerprint": mark, "shape": shape, "ids": [u.id for u in utterances]}))
     about = json.loads(index.read_text())
     starts = np.load(folder / "starts.npy")
-    states = np.memmap(folder / "states.f16", dtype=np.float16, mode="r", shape=(int(starts[-1]), *about["shape"]))
-    return Features(states=states, levels=np.load(folder / "levels.npy"), starts=starts, ids=about["ids"])
+    stored = np.memmap(folder / "states.f16", dtype=np.float16, mode="r", shape=(int(starts[-1]), *about["shape"]))
+    return Features(states=stored, levels=np.load(folder / "levels.npy"), starts=starts, ids=about["ids"])

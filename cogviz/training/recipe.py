@@ -86,7 +86,9 @@ def _build(kind: type, row: dict[str, Any], where: str) -> Any:
 
 def names() -> list[str]:
     """Return the packaged recipes."""
-    return sorted(p.name.removesuffix(".yaml") for p in (resources.files("cogviz.training") / "recipes").iterdir() if p.name.endswith(".yaml"))
+    return sorted(
+        p.name.removesuffix(".yaml") for p in (resources.files("cogviz.training") / "recipes").iterdir() if p.name.endswith(".yaml")
+    )
 
 
 def read(name: str | Path, **changes: Any) -> Recipe:

@@ -86,10 +86,18 @@ def reward_judge() -> ResponseJudge:
 
 def evaluation_judge() -> ResponseJudge:
     """The judge that evaluates: character n-grams of responses to other sentences (test splits of the text, which no model was trained on)."""
-    return _fit(_spread(("ambiguous", "emotional", "everyday"), ("validation", "test"), 4), analyzer="char_wb", ngrams=(2, 5), per_sentence=2, seed=2)
+    return _fit(
+        _spread(("ambiguous", "emotional", "everyday"), ("validation", "test"), 4),
+        analyzer="char_wb",
+        ngrams=(2, 5),
+        per_sentence=2,
+        seed=2,
+    )
 
 
-def score(texts: Sequence[str], route: str, emotions: Sequence[str], references: Sequence[Answer], judge: ResponseJudge) -> dict[str, np.ndarray]:
+def score(
+    texts: Sequence[str], route: str, emotions: Sequence[str], references: Sequence[Answer], judge: ResponseJudge
+) -> dict[str, np.ndarray]:
     """Return every part of the reward, (N,) each in 0 .. 1, and their weighted sum under "total"."""
     answers = [parse(t) for t in texts]
     responses = [a.response if a else "" for a in answers]
@@ -103,8 +111,10 @@ def score(texts: Sequence[str], route: str, emotions: Sequence[str], references:
     for step in ("intent", "psychology", "strategy"):
         parts[step] = np.array(
             [
-                step_similarity(getattr(a.chain, step), getattr(r.chain, step)) if a is not None and a.chain is not None and r.chain is not None else 0.0
+                step_similarity(getattr(a.chain, step), getattr(r.chain, step))
+                if a is not None and a.chain is not None and r.chain is not None
+                else 0.0
                 for a, r in zip(answers, references, strict=True)
             ]
         )
-    return {**parts, "total": sum(weight * parts[name] for name, weight in WEIGHTS.items())}
+    return {**parts, "total": np.sum([weight * parts[name] for name, weight in WEIGHTS.items()], axis=0)}

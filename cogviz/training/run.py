@@ -66,7 +66,7 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     utterances = dataset.read(data)
     model, processor = begin(plan, utterances, folder)
-    stored = features.encode(utterances, model, processor, Path(data) / "features", progress=progress)
+    stored = features.encode(utterances, model, processor, Path(data) / "features", bf16=device.mixed, progress=progress)
     model.to(device.name)
     curves: list[dict[str, Any]] = []
     started = time.time()
@@ -82,7 +82,9 @@ def train(
         curves += [{"stage": stage.name, "step": row["step"], "name": "loss", "value": row["loss"]} for row in curve]
     before: dict[str, dict[str, float]] = {}
     if plan.alignment is not None:
-        rows, before = align.run_alignment(plan.alignment, plan, model, processor, utterances, stored, folder=work, device=device, progress=progress)
+        rows, before = align.run_alignment(
+            plan.alignment, plan, model, processor, utterances, stored, folder=work, device=device, progress=progress
+        )
         curves += [
             {"stage": "dr-sapo", "step": r["step"], "name": f"{key} ({r['route']})", "value": r[key]}
             for r in rows
@@ -164,4 +166,7 @@ def _load_weights(model: CogAudioForConditionalGeneration, path: Path) -> None:
 def _fingerprint(data: Path) -> dict[str, Any]:
     plan = json.loads((data / "plan.json").read_text()) if (data / "plan.json").exists() else {}
     table = data / "metadata.parquet"
-    return {"plan": plan.get("plan", {}).get("name") if isinstance(plan.get("plan"), dict) else plan.get("name"), "metadata_sha256": hashlib.sha256(table.read_bytes()).hexdigest()}
+    return {
+        "plan": plan.get("plan", {}).get("name") if isinstance(plan.get("plan"), dict) else plan.get("name"),
+        "metadata_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+    }

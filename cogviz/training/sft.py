@@ -30,18 +30,23 @@ class TrainingError(RuntimeError):
 class _StopAtNaN(TrainerCallback):
     """Stop at the first loss that is not finite."""
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         loss = (logs or {}).get("loss")
         if loss is not None and not torch.isfinite(torch.tensor(float(loss))):
-            raise TrainingError(f"the loss became {loss} at step {state.global_step}; lower learning_rate; the last checkpoint is in {args.output_dir}")
+            raise TrainingError(
+                f"the loss became {loss} at step {state.global_step}; lower learning_rate; the last checkpoint is in {args.output_dir}"
+            )
 
 
 class _Trainer(Trainer):
     """Batches of similar length, from lengths that are known beforehand."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
+        train_dataset = train_dataset or self.train_dataset
         generator = torch.Generator().manual_seed(self.args.seed)
-        return LengthGroupedSampler(self.args.train_batch_size, lengths=self.train_dataset.lengths, generator=generator)
+        return LengthGroupedSampler(self.args.train_batch_size, lengths=train_dataset.lengths, generator=generator)
 
 
 def run_stage(
@@ -91,12 +96,17 @@ def run_stage(
         disable_tqdm=False,
     )
     trainer = _Trainer(
-        model=model, args=arguments, train_dataset=data, data_collator=partial(collate, pad=processor.tokenizer.pad_token_id), callbacks=[_StopAtNaN()]
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        data_collator=partial(collate, pad=processor.tokenizer.pad_token_id),
+        callbacks=[_StopAtNaN()],
     )
     started = time.time()
     model.train()
     model.config.use_cache = False
-    last = get_last_checkpoint(arguments.output_dir) if resume and Path(arguments.output_dir).is_dir() else None
+    output = folder / stage.name
+    last = get_last_checkpoint(str(output)) if resume and output.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
     model.config.use_cache = True
     model.eval()

@@ -30,7 +30,10 @@ def train(texts: Iterable[str], *, vocabulary: int) -> PreTrainedTokenizerFast:
     tokenizer.train_from_iterator([*texts, *PROMPTS.values()], trainer)
     tokenizer.add_tokens([*MARKS, *adjectives])
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>", additional_special_tokens=["<|user|>", "<|assistant|>", AUDIO_TOKEN]
+        tokenizer_object=tokenizer,
+        pad_token="<|pad|>",
+        eos_token="<|end|>",
+        additional_special_tokens=["<|user|>", "<|assistant|>", AUDIO_TOKEN],
     )
     fast.clean_up_tokenization_spaces = False
     return fast

