@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,23 @@ def _parser() -> argparse.ArgumentParser:
     answer.add_argument("files", nargs="+", type=Path)
     answer.add_argument("--model", default="nano-aligned", help="a variant or a checkpoint folder (default: nano-aligned)")
     answer.add_argument("--route", default="reason", help="reason (chain, then response) or direct")
-    answer.add_argument("--json", type=Path, metavar="FILE", help="also write the answers as JSON rows ('-' for standard output)")
+    answer.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="also write JSON rows {file, model, route, emotion, perception, intent, psychology, strategy, response, text} "
+        "('-' for standard output; what is missing is null)",
+    )
+
+    report = command(commands, "report", _report, "let models listen, and make one page of what they answer and whom they follow")
+    report.add_argument("files", nargs="*", type=Path, metavar="FILE", help="recordings of your own (default: the shipped samples)")
+    report.add_argument("--model", nargs="+", default=["nano-baseline", "nano-aligned"], help="variants or checkpoint folders, one or several")
+    report.add_argument("--data", default="", help="dataset folder of `cogviz lime build` (default: data_samples)")
+    report.add_argument("--corpus", default="", help="ravdess or emodb: an actor of real speech instead")
+    report.add_argument("--root", default="", help="folder of the corpus")
+    report.add_argument("--actor", default="", help="whose recordings (default: the first actor)")
+    report.add_argument("--sentence", default="", help="which sentence is drawn and played (default: the first)")
+    report.add_argument("--output", type=Path, default=Path("reports/tour"), help="folder of the page (default: reports/tour)")
 
     evaluate = command(commands, "evaluate", _evaluate, "measure models: does the answer follow the voice or the words?")
     evaluate.add_argument("measure", choices=MEASURES)
@@ -144,26 +161,26 @@ def _answer(options: argparse.Namespace) -> int:
         utterances.append(Utterance(str(path), "", None, "you", str(path), "files", waveform=recording.samples))
     from cogviz.models.listener import CogAudioListener
 
+    say = _say(options.json)
     rows = []
     for heard in CogAudioListener(options.model).listen(utterances, route=options.route):
+        chain = heard.answer.chain if heard.answer else None
         row: dict[str, Any] = {
             "file": heard.utterance.id,
             "model": Path(options.model).name,
             "route": heard.route,
             "emotion": heard.claimed,
+            **{step: getattr(chain, step, None) for step in STEPS},
+            "response": heard.answer.response if heard.answer else None,
             "text": heard.text,
         }
-        print(f"\n{heard.utterance.id}")
-        if heard.answer is None:
-            print(f"  (not in the expected form) {heard.text}")
-        else:
-            if heard.answer.chain is not None:
-                for step in STEPS:
-                    print(f"  {step.capitalize():<11} {getattr(heard.answer.chain, step)}")
-                    row[step] = getattr(heard.answer.chain, step)
-            print(f"  {'Response':<11} {heard.answer.response}")
-            row["response"] = heard.answer.response
         rows.append(row)
+        say(f"\n{heard.utterance.id}")
+        if heard.answer is None:
+            say(f"  (not in the expected form) {heard.text}")
+        for name in (*STEPS, "response"):
+            if row[name] is not None:
+                say(f"  {name.capitalize():<11} {row[name]}")
     _write_json(rows, options.json)
     return 0
 
@@ -177,6 +194,22 @@ def _utterances(data: str, limit: int | None) -> tuple[str, list[Any]]:
     if root:
         return name, corpora.read(name, root)[:limit]
     return Path(data).name, dataset.read(data)[:limit]
+
+
+def _report(options: argparse.Namespace) -> int:
+    from cogviz import report
+
+    report.build(
+        options.output,
+        models=options.model,
+        files=options.files,
+        data=options.data,
+        corpus=options.corpus,
+        root=options.root,
+        actor=options.actor,
+        sentence=options.sentence,
+    )
+    return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -193,11 +226,12 @@ def _evaluate(options: argparse.Namespace) -> int:
             folder(model)
         name, utterances = _utterances(options.data, options.limit)
         rows = [row for model in options.model for row in heldout.evaluate(CogAudioListener(model), utterances, data=name)[0]]
+    say = _say(options.json)
     width = max((len(r["measure"]) for r in rows), default=0)
     for r in rows:
         value, low, high = ("     -" if x is None else f"{x:6.3f}" for x in (r["value"], r["low"], r["high"]))
         chance = "" if r["chance"] is None else f"  chance {r['chance']:.3f}"
-        print(f"{r['model']:<16} {r['measure']:<{width}} {value}  [{low}, {high}]  n = {r['n']}{chance}")
+        say(f"{r['model']:<16} {r['measure']:<{width}} {value}  [{low}, {high}]  n = {r['n']}{chance}")
     _write_json(rows, options.json)
     return 0
 
@@ -263,6 +297,11 @@ def _doctor(options: argparse.Namespace) -> int:
         else:
             print(f"{key:<12} {value}")
     return 0
+
+
+def _say(target: Path | None) -> Callable[[str], None]:
+    """Return what prints for people: to standard output, or to standard error where that is taken by JSON."""
+    return partial(print, file=sys.stderr if str(target) == "-" else sys.stdout)
 
 
 def _write_json(rows: list[dict[str, Any]], target: Path | None) -> None:

@@ -1,9 +1,19 @@
-"""Skips what this machine cannot do: the default run is everything that it can."""
+"""Skips what this machine cannot do: the default run is everything that it can. And the small model and dataset that tests share."""
+
+from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from cogviz.models.modeling import CogAudioForConditionalGeneration
+    from cogviz.models.processing import CogAudioProcessor
+
+    Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]
 
 REAL_SPEECH = Path(__file__).resolve().parents[2] / "shared" / "real_speech"
 
@@ -29,3 +39,66 @@ def _has_cuda() -> bool:
 
 def _has_chromium() -> bool:
     return bool(shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome"))
+
+
+@pytest.fixture(scope="session")
+def make_tiny() -> Callable[..., Pair]:
+    """Makes an untrained CogAudio of two small encoder and two small language layers; keywords go to its config."""
+    from transformers import LlamaConfig, WhisperConfig, WhisperFeatureExtractor
+
+    from cogviz.eips import render
+    from cogviz.emotions import EMOTIONS
+    from cogviz.lime.annotate import annotate
+    from cogviz.lime.sentences import sentences
+    from cogviz.models.configuration import CogAudioConfig
+    from cogviz.models.modeling import CogAudioForConditionalGeneration
+    from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor
+    from cogviz.training import tokenizer
+
+    few = sentences(kind="ambiguous", split="train")[:3]
+    texts = [s.text for s in few] + [render(annotate(s, e, "mid", seed="tiny")) for s in few for e in EMOTIONS]
+
+    def make(*, seed: int = 0, **config: Any) -> Pair:
+        import torch
+
+        words = tokenizer.train(texts, vocabulary=500)
+        torch.manual_seed(seed)
+        # Wider weights than usual, so that an untrained model's logits differ from input to input.
+        audio = WhisperConfig(
+            d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=64, decoder_layers=1, decoder_attention_heads=2,
+            decoder_ffn_dim=64, vocab_size=64, num_mel_bins=80, pad_token_id=0, bos_token_id=1, eos_token_id=1, decoder_start_token_id=1,
+            init_std=0.2,
+        )  # fmt: skip
+        text = LlamaConfig(
+            vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+            max_position_embeddings=1024, tie_word_embeddings=True, initializer_range=0.2, bos_token_id=None,
+            eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
+        )  # fmt: skip
+        whole = CogAudioConfig(
+            audio_config=audio,
+            text_config=text,
+            audio_token_id=int(words.convert_tokens_to_ids(AUDIO_TOKEN)),
+            **{"connector_hidden": 32, "tone_tokens": 2, **config},
+        )
+        model = CogAudioForConditionalGeneration(whole).eval()
+        model.audio_encoder.requires_grad_(False)
+        model.generation_config.update(eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id)
+        return model, CogAudioProcessor(WhisperFeatureExtractor(feature_size=80), words, tone_tokens=whole.tone_tokens)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(make_tiny: Callable[..., Pair]) -> Pair:
+    """One such model and its processor, for tests that only read it."""
+    return make_tiny()
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged plan `tiny`, built in this process; do not write into it."""
+    from cogviz.lime.build import build
+
+    folder = tmp_path_factory.mktemp("dataset") / "tiny"
+    build("tiny", folder, backend="sequential", progress=False)
+    return folder

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cogviz.evaluation import dominance
+from cogviz.evaluation import dominance, readings
 from cogviz.models.listener import CogAudioListener, Heard
 from cogviz.scoring import format_score, heard_words, word_recall
 from cogviz.statistics import Estimate, mean
@@ -20,6 +21,7 @@ def answers(heard: Sequence[Heard]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "id": [h.utterance.id for h in heard],
+            "template": [str(h.utterance.extra.get("template", "")) for h in heard],
             "part": [str(h.utterance.extra.get("part", "")) for h in heard],
             "voice": [h.utterance.emotion for h in heard],
             "words": [h.utterance.lexical_emotion for h in heard],
@@ -37,8 +39,9 @@ def answers(heard: Sequence[Heard]) -> pd.DataFrame:
 
 
 def _row(estimate: Estimate, *, model: str, measure: str, data: str) -> dict[str, Any]:
-    return {"model": model, "measure": measure, "value": estimate.value, "low": estimate.low, "high": estimate.high,
-            "n": estimate.n, "chance": estimate.chance, "data": data}  # fmt: skip
+    value, low, high = (x if math.isfinite(x) else None for x in (estimate.value, estimate.low, estimate.high))  # JSON has no NaN
+    return {"model": model, "measure": measure, "value": value, "low": low, "high": high, "n": estimate.n, "chance": estimate.chance,
+            "data": data}  # fmt: skip
 
 
 def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) -> list[dict[str, Any]]:
@@ -59,10 +62,16 @@ def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) ->
     reason, direct = table[table.route == "reason"], table[table.route == "direct"]
     if len(reason):
         rows += dominance.rows(dominance.accuracy(reason), model=model, data=data)
-        if reason.words.notna().any():
-            rows += dominance.rows(dominance.following(reason), model=model, data=data)
+        if (reason.words.notna() & reason.voice.notna() & (reason.words != reason.voice)).any():
+            found = dominance.rows(dominance.following(reason), model=model, data=data)
+            rows += [{**row, "measure": "unparsed_on_conflict"} if row["measure"] == "unparsed" else row for row in found]
         share("valid_chain", reason, reason.valid)
         share("words_heard", reason, reason.recall)
+        ambiguous = reason[reason.words.isna() & (reason.template != "")]
+        if len(ambiguous):
+            kinds = readings.classify(ambiguous.text.tolist(), ambiguous.template.tolist(), ambiguous.voice.tolist())
+            for kind in kinds:
+                share(f"reading_{kind}", ambiguous, kinds[kind])
     if len(direct):
         share("valid_direct", direct, direct.valid)
     if judge is not None:

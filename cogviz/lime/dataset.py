@@ -90,7 +90,9 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
     path = folder / "metadata.parquet"
     if not path.is_file():
-        raise BuildError(f"{folder} holds no finished dataset (no metadata.parquet); build one with `cogviz lime build PLAN {folder}`")
+        raise BuildError(
+            f"{folder} holds no finished dataset (no metadata.parquet); build one with `cogviz lime build {folder} --plan PLAN`"
+        )
     try:
         table = pa.parquet.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:

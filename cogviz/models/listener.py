@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -66,19 +66,32 @@ class CogAudioListener:
 
     @classmethod
     def of(
-        cls, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str = "model", batch: int = 16
+        cls,
+        model: CogAudioForConditionalGeneration,
+        processor: CogAudioProcessor,
+        *,
+        name: str = "model",
+        batch: int = 16,
+        states: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     ) -> CogAudioListener:
-        """Wrap a model that is already loaded."""
+        """Wrap a model that is already loaded; `states`: encoder layers and levels by utterance id, where they were computed before."""
         self = cls.__new__(cls)
         self._set(model.eval(), processor, name=name, batch=batch)
+        self.states = states or {}
         return self
 
     def _set(self, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str, batch: int) -> None:
         self.model, self.processor, self.name, self.batch = model, processor, name, batch
+        self.states: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def _inputs(self, utterances: Sequence[Utterance], task: str, prefix: str = "") -> BatchFeature:
+        if all(u.id in self.states for u in utterances) and utterances:
+            return self.processor.from_states([self.states[u.id] for u in utterances], task, prefix=prefix).to(self.model.device)
+        return self.processor([u.samples for u in utterances], task, prefix=prefix).to(self.model.device)
 
     def _batches(self, utterances: Sequence[Utterance], what: str, progress: bool) -> Iterator[list[int]]:
         # Similar lengths together: less padding. The order of the results is restored by index.
-        waves = [len(u.samples) for u in utterances]
+        waves = [self.states[u.id][0].shape[1] if u.id in self.states else len(u.samples) for u in utterances]
         order = np.argsort(waves, kind="stable").tolist()
         starts = range(0, len(order), self.batch)
         for start in tqdm(starts, desc=f"{self.name}: {what}", disable=not progress or len(starts) < 4, mininterval=2):
@@ -88,7 +101,7 @@ class CogAudioListener:
         """Greedy answers to a task (a key of `processing.PROMPTS` or a question), in order."""
         found = [""] * len(utterances)
         for rows in self._batches(utterances, task if task in ("reason", "direct", "transcribe", "name") else "answering", progress):
-            inputs = self.processor([utterances[i].samples for i in rows], task).to(self.model.device)
+            inputs = self._inputs([utterances[i] for i in rows], task)
             with torch.inference_mode():
                 out = self.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens)
             for i, tokens in zip(rows, out[:, inputs["input_ids"].shape[1] :], strict=True):
@@ -110,7 +123,7 @@ class CogAudioListener:
         words = [tokenizer(f" {emotion(name).adjective}", add_special_tokens=False)["input_ids"] for name in EMOTIONS]
         found = np.zeros((len(utterances), len(EMOTIONS)))
         for rows in self._batches(utterances, "scoring", progress):
-            inputs = self.processor([utterances[i].samples for i in rows], "reason", prefix=PERCEIVES).to(self.model.device)
+            inputs = self._inputs([utterances[i] for i in rows], "reason", PERCEIVES)
             with torch.inference_mode():
                 if all(len(w) == 1 for w in words):
                     log_p = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)

@@ -176,10 +176,14 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             ValueError: the number of placeholders is not the number of audio embeddings.
         """
         embeds = self.get_input_embeddings()(input_ids)
-        audio, mask = self.connector(audio_states.to(self.connector.words[0].weight.dtype), audio_levels, audio_mask.bool())
+        audio, mask = self.connector(audio_states.to(embeds.dtype), audio_levels, audio_mask.bool())
         places = input_ids == self.config.audio_token_id
-        if (want := int(mask.sum())) != (have := int(places.sum())):
-            raise ValueError(f"the text has {have} audio placeholders for {want} audio embeddings; build it with the processor")
+        have, want = places.sum(dim=1), mask.sum(dim=1)  # row by row, or one text's audio could land in another
+        if len(wrong := (have != want).nonzero()):
+            row = int(wrong[0])
+            raise ValueError(
+                f"text {row} has {int(have[row])} audio placeholders for {int(want[row])} audio embeddings; build it with the processor"
+            )
         return embeds.masked_scatter(places[..., None], audio[mask].to(embeds.dtype))
 
     def forward(
@@ -209,6 +213,8 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
                 raise ValueError("audio needs audio_levels (and audio_states need audio_mask); build them with the processor")
             inputs_embeds = self.embed(input_ids, audio_states, audio_levels, audio_mask)
             input_ids = None
+        if labels is not None and self.training:
+            return self._loss(labels, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, inputs_embeds=inputs_embeds)
         return self.language_model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -220,6 +226,14 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
+
+    def _loss(self, labels: Tensor, **inputs: Any) -> CausalLMOutputWithPast:
+        """Mean cross-entropy with logits only where there is a label: audio and prompt, half of a training row, need none."""
+        hidden = self.language_model.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1]
+        wanted = labels[:, 1:]
+        kept = wanted != -100
+        logits = self.get_output_embeddings()(hidden[kept])
+        return CausalLMOutputWithPast(loss=nn.functional.cross_entropy(logits.float(), wanted[kept]))
 
     def prepare_inputs_for_generation(self, input_ids: Tensor, **kwargs: Any) -> dict[str, Any]:
         """Hand the audio on in the first step only; later steps find it in the cache."""

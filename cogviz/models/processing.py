@@ -98,3 +98,28 @@ class CogAudioProcessor(ProcessorMixin):
             "audio_levels": np.stack([frame_levels(c, frames) for c in clips]),
         }
         return BatchFeature(data, tensor_type=kwargs.get("return_tensors", "pt"))
+
+    def from_states(
+        self, clips: Sequence[tuple[np.ndarray, np.ndarray]], task: str | Sequence[str] = "reason", *, prefix: str = "", **kwargs: Any
+    ) -> BatchFeature:
+        """Build the model's input from encoder layers that were computed before.
+
+        Args:
+            clips: ((L + 1, T, D) pooled encoder layers, (T,) levels) of each recording.
+            task, prefix: as in `__call__`.
+
+        Returns:
+            input_ids, attention_mask (left-padded), audio_states (B, L + 1, T, D), audio_mask (B, T), audio_levels (B, T).
+        """
+        tasks = [task] * len(clips) if isinstance(task, str) else list(task)
+        text = [self.prompt(t, s.shape[1] + self.tone_tokens) + prefix for t, (s, _) in zip(tasks, clips, strict=True)]
+        tokens = self.tokenizer(text, padding=True, padding_side="left", return_tensors="np", add_special_tokens=False)
+        frames = max(s.shape[1] for s, _ in clips)
+        data = {
+            "input_ids": tokens["input_ids"],
+            "attention_mask": tokens["attention_mask"],
+            "audio_states": np.stack([np.pad(s.astype(np.float32), ((0, 0), (0, frames - s.shape[1]), (0, 0))) for s, _ in clips]),
+            "audio_mask": np.stack([np.arange(frames) < s.shape[1] for s, _ in clips]),
+            "audio_levels": np.stack([np.pad(level, (0, frames - len(level))) for _, level in clips]).astype(np.float32),
+        }
+        return BatchFeature(data, tensor_type=kwargs.get("return_tensors", "pt"))

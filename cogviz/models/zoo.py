@@ -95,7 +95,7 @@ def new_nano(
         pad_token_id=tokenizer.pad_token_id,
     )
     config = CogAudioConfig(
-        audio_config=WhisperConfig.from_dict(whisper.config.to_dict()),
+        audio_config=WhisperConfig.from_dict({**whisper.config.to_dict(), "_name_or_path": ""}),  # it would carry a path of this machine
         text_config=text,
         audio_token_id=int(tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)),
         layers=layers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from cogviz.utterance import Utterance, Word
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["cell", "contours", "rules"]
+__all__ = ["cell", "contours", "recordings", "rules"]
 
 HOP = 160  # samples, 10 ms
 BANDS = 80
@@ -114,6 +114,25 @@ def cell(variants: dict[str, Utterance]) -> Figure:
         variants: {emotion: variant}, as `cogviz.utterance.cells` gives them; any number of the seven.
     """
     heard = _listen(variants)
+    change = ": the words stay, the voice changes" if len(heard) > 1 else ""
+    return _panels(heard, _titles(heard), f"One sentence in {_count(heard)}{change}.")
+
+
+@theme.styled
+def recordings(utterances: Sequence[Utterance]) -> Figure:
+    """Draw recordings whose emotion nobody knows as `cell` draws variants, each under its id.
+
+    Raises `ValueError` where there is none.
+    """
+    if not utterances:
+        raise ValueError("nothing to draw: no recordings")
+    heard = {u.id: _take_apart(u) for u in utterances}
+    title = f"Your recording: {utterances[0].id}" if len(heard) == 1 else f"Your {len(heard)} recordings"
+    return _panels(heard, title, "Waveform, mel spectrogram and pitch (F0).")
+
+
+def _panels(heard: dict[str, _Heard], title: str, subtitle: str) -> Figure:
+    """Draw a panel each, and the key behind the last; the keys of `heard` are emotions, or names that get no emotion's colour."""
     columns = min(len(heard) + 1, 4)
     rows = -(-(len(heard) + 1) // columns)
     left, right, gap, slot = 0.78, 0.62, 0.22, 2.82
@@ -121,10 +140,7 @@ def cell(variants: dict[str, Utterance]) -> Figure:
     end = max(h.seconds for h in heard.values())
     lanes = {name: _lanes(h.words, end, slot) for name, h in heard.items()}
     strip = 0.15 * max((lane for placed in lanes.values() for _, lane, _ in placed), default=-1) + (0.2 if any(lanes.values()) else 0.17)
-    title = _titles(heard)
-    change = ": the words stay, the voice changes" if len(heard) > 1 else ""
-    subtitle = f"One sentence in {_count(heard)}{change}. "
-    subtitle += "One scale for time, amplitude, level and F0; silence at the edges cut off."
+    subtitle += " One scale for time, amplitude, level and F0; silence at the edges cut off."
     tall = 0.5 + 0.5 + strip + 1.5
     top = theme.heading_height(width, title, subtitle) + 0.08
     figure = theme.figure(width, top + rows * tall + (rows - 1) * 0.42 + 0.62)
@@ -141,7 +157,7 @@ def cell(variants: dict[str, Utterance]) -> Figure:
         x, y = left + column * (slot + gap), top + row * (tall + 0.42)
         _header(figure, x, y, name, h)
         wave = theme.place(figure, x, y + 0.5, slot, 0.5)
-        _waveform(wave, h, theme.color(name), peak, end)
+        _waveform(wave, h, _color(name), peak, end)
         mel = theme.place(figure, x, y + 1.0 + strip, slot, 1.5)
         image = mel.imshow(
             mels[name] - loudest,
@@ -165,6 +181,10 @@ def cell(variants: dict[str, Utterance]) -> Figure:
     row, column = divmod(len(heard), columns)
     _key(figure, left + column * (slot + gap) + (0.5 if column else 0), top + row * (tall + 0.42), image, neutral="neutral" in heard)
     return figure
+
+
+def _color(name: str) -> str:
+    return theme.color(name) if name in EMOTIONS else theme.look().series[2]
 
 
 def _log_mel(samples: np.ndarray) -> np.ndarray:
@@ -192,9 +212,10 @@ def _header(figure: Figure, x: float, y: float, name: str, h: _Heard) -> None:
     width, height = figure.get_size_inches()
     facts = [f"{h.seconds:.2f} s", f"{h.level:.1f} dBFS".replace("-", "−")]
     facts.append(f"median F0 {h.median_f0:.0f} Hz" if np.isfinite(h.median_f0) else "no voiced sound")
-    if h.utterance.intensity > 0 and name != "neutral":
+    if h.utterance.emotion is not None and h.utterance.intensity > 0 and name != "neutral":
         facts.append(f"k = {h.utterance.intensity:g}")
-    figure.text(x / width, 1 - (y + 0.1) / height, name, size=13, weight="bold", color=theme.ink(name), va="center")
+    label, ink = (name, theme.ink(name)) if name in EMOTIONS else (theme.wrap(name, 2.8, 13, weight="bold", lines=1)[0], theme.look().ink)
+    figure.text(x / width, 1 - (y + 0.1) / height, label, size=13, weight="bold", color=ink, va="center")
     figure.text(x / width, 1 - (y + 0.34) / height, "  ·  ".join(facts), size=theme.TINY, color=theme.look().muted, va="center")
 
 
@@ -253,7 +274,7 @@ def _f0(mel: Axes, h: _Heard, name: str, limits: Any, neutral: float, *, labels:
     if np.isfinite(neutral):
         axes.axhline(np.log2(neutral), color=page.ink, linewidth=1, linestyle=(0, (1, 2)))
     if np.isfinite(h.f0).any():
-        axes.plot(np.arange(len(h.f0)) * world.FRAME, np.log2(h.f0), color=theme.color(name), linewidth=2.2, path_effects=halo, label=name)
+        axes.plot(np.arange(len(h.f0)) * world.FRAME, np.log2(h.f0), color=_color(name), linewidth=2.2, path_effects=halo, label=name)
     ticks = [t for t in _F0_TICKS if limits[0] <= np.log2(t) <= limits[1]]
     axes.set_ylim(*limits)
     axes.set_yticks(np.log2(ticks) if labels else [], [str(t) for t in ticks] if labels else [])

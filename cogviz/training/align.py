@@ -29,28 +29,13 @@ from cogviz.training.sft import TrainingError
 from cogviz.utterance import Utterance
 
 MAX_NEW_TOKENS = {"reason": 190, "direct": 60}
+SAVE_EVERY = 20
 _EMA = 0.9
 
 
 def prompt_batch(indices: Sequence[int] | np.ndarray, task: str, features: Features, processor: CogAudioProcessor) -> dict[str, Tensor]:
     """Return the left-padded model input of a task for utterances by index, from cached features."""
-    tokenizer = processor.tokenizer
-    items = [features.get(int(i)) for i in indices]
-    texts = [processor.prompt(task, s.shape[1] + processor.tone_tokens) for s, _ in items]
-    tokens = tokenizer(texts, padding=True, padding_side="left", return_tensors="pt", add_special_tokens=False)
-    frames = max(s.shape[1] for s, _ in items)
-    states = np.zeros((len(items), items[0][0].shape[0], frames, items[0][0].shape[2]), dtype=np.float32)
-    levels = np.zeros((len(items), frames), dtype=np.float32)
-    mask = np.zeros((len(items), frames), dtype=bool)
-    for row, (s, level) in enumerate(items):
-        states[row, :, : s.shape[1]], levels[row, : s.shape[1]], mask[row, : s.shape[1]] = s, level, True
-    return {
-        "input_ids": tokens["input_ids"],
-        "attention_mask": tokens["attention_mask"],
-        "audio_states": torch.from_numpy(states),
-        "audio_levels": torch.from_numpy(levels),
-        "audio_mask": torch.from_numpy(mask),
-    }
+    return dict(processor.from_states([features.get(int(i)) for i in indices], task))
 
 
 def repeat(batch: dict[str, Tensor], times: int) -> dict[str, Tensor]:
@@ -112,7 +97,7 @@ def run_alignment(
 ) -> tuple[list[dict[str, float | str]], dict[str, dict[str, float]]]:
     """Align `model` in place. Returns (curve: one row a step, headroom before: one row a route).
 
-    Saves its state every 20 steps under `folder` and goes on from there after an interruption.
+    Saves its state every `SAVE_EVERY` steps under `folder` and goes on from there after an interruption.
     """
     pool = [i for i, u in enumerate(utterances) if u.extra.get("part") in plan.parts]
     if not pool:
@@ -147,8 +132,7 @@ def run_alignment(
             before[route] = headroom(rewards.numpy())
         advantages = group_advantages(rewards).flatten().float().to(accelerator.device)
         sampled = time.time() - started
-        model.train()
-        with torch.no_grad(), accelerator.autocast():
+        with torch.no_grad(), accelerator.autocast():  # still without dropout: the ratio is to the policy that sampled
             old = log_probabilities(prepared, batch, sequences, mask, plan.temperature)
         ratios = []
         for _ in range(plan.updates):
@@ -182,7 +166,7 @@ def run_alignment(
         }
         curve.append(row)
         bar.set_postfix(route=route, reward=f"{row['reward_total']:.3f}")
-        if (step + 1) % 20 == 0 or step + 1 == steps:
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             state.save(step + 1, curve, averages, before)
     model.eval()
     return curve, before

@@ -37,7 +37,7 @@ def render(folder: Path) -> str:
     lines = [
         "---", "license: apache-2.0", "language: en", "library_name: transformers", "pipeline_tag: audio-text-to-text", "---", "",
         f"# {run['name']}", "",
-        f"{VARIANTS.get(run['name'], recipe['about']).capitalize()}.", "",
+        *([f"{about[0].upper()}{about[1:]}.", ""] if (about := VARIANTS.get(run["name"])) else []),
         recipe["about"], "",
         f"- Parameters trained: {run['parameters'] / 1e6:.1f} million, on top of the frozen encoder of Whisper tiny.en (MIT).",
         f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`). "

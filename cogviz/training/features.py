@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +41,27 @@ class Features:
         span = slice(self.starts[index], self.starts[index + 1])
         return self.states[span].transpose(1, 0, 2), self.levels[span]
 
+    def by_id(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+        """View by utterance id; nothing is copied before it is asked for."""
+        return _ById(self)
+
     def lengths(self) -> np.ndarray:
         """Frames of each utterance."""
         return np.diff(self.starts)
+
+
+class _ById(Mapping[str, tuple[np.ndarray, np.ndarray]]):
+    def __init__(self, features: Features) -> None:
+        self.features, self.index = features, {name: i for i, name in enumerate(features.ids)}
+
+    def __getitem__(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        return self.features.get(self.index[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.index)
+
+    def __len__(self) -> int:
+        return len(self.index)
 
 
 def _fingerprint(utterances: Sequence[Utterance], model: CogAudioForConditionalGeneration) -> str:
@@ -51,7 +69,8 @@ def _fingerprint(utterances: Sequence[Utterance], model: CogAudioForConditionalG
     for u in utterances:
         size = u.path.stat().st_size if u.path is not None else len(u.samples)
         digest.update(f"{u.id}:{size};".encode())
-    digest.update(model.audio_encoder.conv1.weight.detach().float().numpy().tobytes())
+    # In the checkpoints' precision, so that the next variant, loaded from one, finds the features again.
+    digest.update(model.audio_encoder.conv1.weight.detach().cpu().half().float().numpy().tobytes())
     return digest.hexdigest()
 
 

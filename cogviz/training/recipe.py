@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,11 @@ class Recipe:
 
 
 def _build(kind: type, row: dict[str, Any], where: str) -> Any:
+    if not isinstance(row, dict):
+        raise RecipeError(f"{where}: must be a mapping of settings")
     known = {f.name for f in fields(kind)}
+    if missing := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in row]:
+        raise RecipeError(f"{where}: the key {missing[0]!r} is missing")
     if unknown := set(row) - known:
         raise RecipeError(f"{where}: unknown key {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
@@ -100,8 +104,13 @@ def read(name: str | Path, **changes: Any) -> Recipe:
         text = (resources.files("cogviz.training") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise RecipeError(f"unknown recipe {str(name)!r}; choose {', '.join(names())}, or the path of a YAML file")
-    row = yaml.safe_load(text)
-    row["stages"] = [_build(Stage, stage, f"{name}, stage {stage.get('name')}") for stage in row.get("stages", [])]
+    try:
+        row = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name} is not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(row, dict):
+        raise RecipeError(f"{name} is no recipe: it must be a mapping with a name and stages")
+    row["stages"] = [_build(Stage, stage, f"{name}, stage {i}") for i, stage in enumerate(row.get("stages") or [], 1)]
     if row.get("alignment") is not None:
         row["alignment"] = _build(Alignment, row["alignment"], f"{name}, alignment")
     return replace(_build(Recipe, row, str(name)), **changes)

