@@ -129,7 +129,8 @@ def write(path: str | Path, samples: np.ndarray) -> None:
 
     path = Path(path)
     content = io.BytesIO()
-    soundfile.write(content, samples, RATE, subtype="PCM_16", format=path.suffix.lstrip(".").upper())
+    kind = path.suffix.lstrip(".").upper()
+    soundfile.write(content, samples, RATE, subtype="PCM_16", format=kind, compression_level=1.0 if kind == "FLAC" else None)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:

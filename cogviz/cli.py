@@ -63,14 +63,27 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--limit", type=int, help="build only so many cells")
 
+    listening = command(lime, "listening-test", _listening_test, "make a page on which people hear recordings blind and say how they sound")
+    listening.add_argument(
+        "--data", default="data_samples", help="dataset folder, or ravdess=FOLDER / emodb=FOLDER (default: data_samples)"
+    )
+    listening.add_argument(
+        "--output", type=Path, default=Path("docs/listening_test.html"), help="the page (default: docs/listening_test.html)"
+    )
+    listening.add_argument("--items", type=int, default=28, help="recordings that one person hears (default: 28)")
+    listening.add_argument("--seed", type=int, default=0, help="which recordings are chosen")
+
     training = command(commands, "train", _train, "train a variant by its recipe; an interrupted run goes on where it stopped")
     training.add_argument(
-        "recipe", nargs="+", help="nano-baseline, nano-explicit, nano-implicit, nano-aligned, or a YAML file; several are trained in order"
+        "recipe",
+        nargs="+",
+        help="nano-baseline, nano-explicit, nano-implicit, nano-aligned, two-by-two (what causes the effect), or a YAML file",
     )
     training.add_argument("--data", type=Path, required=True, help="dataset folder of `cogviz lime build`")
     training.add_argument("--output", type=Path, default=Path("runs"), help="folder for the checkpoints (default: runs)")
     training.add_argument("--scale", type=float, default=1.0, help="size dial: multiplies every number of steps")
     training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--seeds", type=int, default=3, help="for two-by-two: number of seeds (default: 3)")
     training.add_argument("--device", default="auto", help="auto, cuda or cpu")
     training.add_argument("--limit", type=int, help="held-out utterances measured a part (default: all)")
 
@@ -88,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
 
     report = command(commands, "report", _report, "let models listen, and make one page of what they answer and whom they follow")
     report.add_argument("files", nargs="*", type=Path, metavar="FILE", help="recordings of your own (default: the shipped samples)")
-    report.add_argument("--model", nargs="+", default=["nano-baseline", "nano-aligned"], help="variants or checkpoint folders, one or several")
+    report.add_argument(
+        "--model", nargs="+", default=["nano-baseline", "nano-aligned"], help="variants or checkpoint folders, one or several"
+    )
     report.add_argument("--data", default="", help="dataset folder of `cogviz lime build` (default: data_samples)")
     report.add_argument("--corpus", default="", help="ravdess or emodb: an actor of real speech instead")
     report.add_argument("--root", default="", help="folder of the corpus")
@@ -131,13 +146,29 @@ def _lime_build(options: argparse.Namespace) -> int:
     return 1 if report.missing else 0
 
 
+def _listening_test(options: argparse.Namespace) -> int:
+    from cogviz.lime import listening_test
+
+    name, utterances = _utterances(options.data, None)
+    page = listening_test.make(utterances, options.output, items=options.items, seed=options.seed, name=name)
+    print(f"{page}: {options.items} recordings, {page.stat().st_size / 1e6:.1f} MB; open it in a browser, or send it to people")
+    print("their files are read with: cogviz evaluate humans --data FILE_OR_FOLDER")
+    return 0
+
+
 def _train(options: argparse.Namespace) -> int:
     from cogviz import device
-    from cogviz.training import run
+    from cogviz.training import causes, run
 
     chosen = device.choose(options.device)
     print(f"training on {chosen.name}: {chosen.reason}")
     for name in options.recipe:
+        if name == "two-by-two":
+            causes.measure(
+                data=options.data, output=options.output, device=chosen, seeds=options.seeds, scale=options.scale, limit=options.limit
+            )
+            print(f"two-by-two: {options.output / 'two_by_two.csv'}")
+            continue
         folder = run.train(
             name, data=options.data, output=options.output, device=chosen, scale=options.scale, seed=options.seed, limit=options.limit
         )

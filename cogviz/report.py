@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -299,19 +300,14 @@ def held_out_following(table: pd.DataFrame, model: str, data: str = "emotional_t
     """Return whom a model follows on the held-out conflict items, as the training run measured it; None where it did not."""
     from cogviz.evaluation.dominance import MIN_SENTENCES, Following
 
-    names = (
-        "follows_voice",
-        "follows_words",
-        "follows_neither",
-        "unparsed",
-        "semantic_dominance_index",
-        "voice_minus_words",
-        "voice_plus_words",
-    )
-    found = [e for name in names if (e := estimate(table, model, data, name)) is not None]
-    if len(found) < len(names):
+    def figure(*names: str) -> Estimate | None:
+        return next((e for name in names if (e := estimate(table, model, data, name)) is not None), None)
+
+    voice, words, neither = figure("follows_voice"), figure("follows_words"), figure("follows_neither")
+    index, difference, together = figure("semantic_dominance_index"), figure("voice_minus_words"), figure("voice_plus_words")
+    unparsed = figure("unparsed_on_conflict", "unparsed")
+    if not (voice and words and neither and unparsed and index and difference and together):
         return None
-    voice, words, neither, unparsed, index, difference, together = found
     sentences = MIN_SENTENCES if voice.n >= MIN_ITEMS else 1
     return Following(voice, words, neither, unparsed, index, difference, together, sentences)
 
@@ -425,15 +421,24 @@ def _execute(target: Path, parameters: dict[str, Any]) -> Path:
 
     kept = f"the notebook so far is {target}"
     try:
-        papermill.execute_notebook(NOTEBOOK, target, parameters, kernel_name="python3", execution_timeout=SECONDS, cwd=Path.cwd())
+        papermill.execute_notebook(
+            NOTEBOOK, target, parameters, kernel_name="python3", execution_timeout=SECONDS, extra_arguments=["--IPKernelApp.log_level=40"]
+        )
     except PapermillExecutionError as error:
-        why = str(error.evalue).strip().partition("\n")[0] or "no reason given"
+        why = str(error.evalue).strip().partition("\n")[0] or _failed_line(error.traceback)
         raise ReportError(f"the report stopped in cell {error.exec_count} ({error.ename}: {why}); {kept}") from None
     except DeadKernelError:
         raise ReportError(f"the notebook's Python died, perhaps for want of memory; {kept}") from None
     except CellTimeoutError:
         raise ReportError(f"a cell took longer than {SECONDS // 60} minutes; {kept}") from None
     return target
+
+
+def _failed_line(traceback: Sequence[str]) -> str:
+    """The line of the cell that failed: what an assertion without words was about."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(traceback)).splitlines()
+    marked = [line for line in lines if re.match(r"-+> *\d+ ", line)]
+    return re.sub(r"^-+> *\d+ +", "", marked[0]) if marked else "no reason given"
 
 
 def to_html(notebook: str | Path) -> str:

@@ -17,7 +17,13 @@ def answer(sentence: Sentence, emotion: str) -> str:
 def test_each_kind_of_story_is_recognised() -> None:
     own = sentences(kind="ambiguous", split="test_slots")[0]
     other = next(s for s in sentences(kind="ambiguous", split="train") if s.domain != own.domain)
-    texts = [answer(own, "fear"), answer(own, "happy"), answer(other, "fear"), answer(dataclasses.replace(own, readings={}), "fear"), "rubbish"]
+    texts = [
+        answer(own, "fear"),
+        answer(own, "happy"),
+        answer(other, "fear"),
+        answer(dataclasses.replace(own, readings={}), "fear"),
+        "rubbish",
+    ]
     kinds = classify(texts, [own.template] * 5, ["fear"] * 5)
     assert kinds.idxmax(axis=1).tolist() == ["right", "other_emotion", "invented", "open", "open"]
     assert (kinds.sum(axis=1) == 1).all()

@@ -158,7 +158,7 @@ def test_training_lowers_the_loss(make_tiny: Callable[..., Pair], speech: Path, 
 # --- interruptions ---------------------------------------------------------------------------------------------------------------
 
 
-class Interrupted(Exception):  # noqa: N818
+class Interrupted(Exception):
     """What stops a run in these tests."""
 
 

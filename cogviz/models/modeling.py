@@ -76,6 +76,7 @@ class CogAudioConnector(nn.Module):
         self.words_mix = LayerMix(layers, width, config.layers)
         self.tone_mix = LayerMix(layers, width, config.layers)
         self.words = nn.Sequential(nn.Linear(width + 1, config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, out))
+        self.radius = nn.Parameter(torch.tensor(1.0))
         self.dropout = nn.Dropout(config.connector_dropout)
         self.tone_tokens = config.tone_tokens
         if self.tone_tokens:
@@ -88,6 +89,10 @@ class CogAudioConnector(nn.Module):
             )
             self.tone_place = nn.Parameter(torch.zeros(self.tone_tokens, out))
 
+    def project(self, words: Tensor) -> Tensor:
+        """Put word embeddings on a sphere of learned radius: only their direction speaks, as in the CTC loss that forms them."""
+        return nn.functional.normalize(words.float(), dim=-1).to(words.dtype) * self.radius
+
     def forward(self, states: Tensor, levels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return ((B, tone + T, H) embeddings, (B, tone + T) mask).
 
@@ -97,7 +102,7 @@ class CogAudioConnector(nn.Module):
             mask: (B, T).
         """
         levels = levels.to(states.dtype)[..., None]
-        words = self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1)))
+        words = self.project(self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1))))
         if not self.tone_tokens:
             return words, mask
         frames = self.dropout(torch.cat([self.tone_mix(states), levels], dim=-1))
@@ -131,6 +136,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         self.audio_encoder = WhisperEncoder(config.audio_config)
         self.connector = CogAudioConnector(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.ctc_scale = nn.Parameter(torch.tensor(2.7))
         self.post_init()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
@@ -169,8 +175,8 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             weight = self.audio_encoder.conv1.weight
             return encode_layers(self.audio_encoder, input_features.to(weight.dtype), feature_attention_mask)
 
-    def embed(self, input_ids: Tensor, audio_states: Tensor, audio_levels: Tensor, audio_mask: Tensor) -> Tensor:
-        """Return (B, S, H) text embeddings with the audio put in place of the placeholders.
+    def embed(self, input_ids: Tensor, audio_states: Tensor, audio_levels: Tensor, audio_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ((B, S, H) text embeddings with the audio put in place of the placeholders, (B, T, H) the audio embeddings of the words).
 
         Raises:
             ValueError: the number of placeholders is not the number of audio embeddings.
@@ -184,7 +190,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             raise ValueError(
                 f"text {row} has {int(have[row])} audio placeholders for {int(want[row])} audio embeddings; build it with the processor"
             )
-        return embeds.masked_scatter(places[..., None], audio[mask].to(embeds.dtype))
+        return embeds.masked_scatter(places[..., None], audio[mask].to(embeds.dtype)), audio[:, self.connector.tone_tokens :]
 
     def forward(
         self,
@@ -199,11 +205,17 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        ctc_labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Next-token logits, and the loss where `labels` (B, S; -100 is ignored) are given."""
+        """Next-token logits, and the loss where `labels` (B, S; -100 is ignored) are given.
+
+        In training, `ctc_labels` (B, U; -100 is padding), the tokens of the spoken words, add a CTC loss on the audio embeddings: it draws
+        each toward the embedding of the token that is being said, so that the language model finds the words in its own language.
+        """
+        aside: Tensor | float = 0.0
         if inputs_embeds is None and input_ids is not None and (input_features is not None or audio_states is not None):
             if audio_states is None:
                 if input_features is None or feature_attention_mask is None:
@@ -211,10 +223,15 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
                 audio_states, audio_mask = self.encode(input_features, feature_attention_mask)
             if audio_levels is None or audio_mask is None:
                 raise ValueError("audio needs audio_levels (and audio_states need audio_mask); build them with the processor")
-            inputs_embeds = self.embed(input_ids, audio_states, audio_levels, audio_mask)
+            inputs_embeds, words = self.embed(input_ids, audio_states, audio_levels, audio_mask)
             input_ids = None
+            if ctc_labels is not None:
+                aside = self._ctc(words, audio_mask, ctc_labels)
         if labels is not None and self.training:
-            return self._loss(labels, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, inputs_embeds=inputs_embeds)
+            loss = self._loss(
+                labels, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, inputs_embeds=inputs_embeds
+            )
+            return CausalLMOutputWithPast(loss=loss + aside)
         return self.language_model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -227,13 +244,23 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             **kwargs,
         )
 
-    def _loss(self, labels: Tensor, **inputs: Any) -> CausalLMOutputWithPast:
+    def _ctc(self, words: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+        """CTC (Graves et al. 2006) over the language model's own embeddings, mean per token; the padding token is the blank."""
+        table = nn.functional.normalize(torch.as_tensor(self.get_input_embeddings().weight).float(), dim=-1)
+        scores = nn.functional.normalize(words.float(), dim=-1) @ table.T * self.ctc_scale.exp()
+        blank = self.config.text_config.pad_token_id
+        lengths = (labels != -100).sum(dim=1)
+        return nn.functional.ctc_loss(
+            scores.log_softmax(-1).transpose(0, 1), labels.clamp(min=0), mask.sum(dim=1), lengths, blank=blank, zero_infinity=True
+        )
+
+    def _loss(self, labels: Tensor, **inputs: Any) -> Tensor:
         """Mean cross-entropy with logits only where there is a label: audio and prompt, half of a training row, need none."""
         hidden = self.language_model.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1]
         wanted = labels[:, 1:]
         kept = wanted != -100
         logits = self.get_output_embeddings()(hidden[kept])
-        return CausalLMOutputWithPast(loss=nn.functional.cross_entropy(logits.float(), wanted[kept]))
+        return nn.functional.cross_entropy(logits.float(), wanted[kept])
 
     def prepare_inputs_for_generation(self, input_ids: Tensor, **kwargs: Any) -> dict[str, Any]:
         """Hand the audio on in the first step only; later steps find it in the cache."""

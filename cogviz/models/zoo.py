@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +59,20 @@ def folder(name: str | Path) -> Path:
     raise UnknownModel(f"unknown model {str(name)!r}; choose {', '.join(VARIANTS)}, or the folder of a CogAudio checkpoint")
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Loading takes a tenth of a second: transformers' progress bars would only stand in the way of what is printed."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def load(name: str | Path) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
     """Load a model (float32, eval mode) and its processor; raises `UnknownModel` where the files are missing or broken."""
     import torch
@@ -64,8 +80,9 @@ def load(name: str | Path) -> tuple[CogAudioForConditionalGeneration, CogAudioPr
 
     path = folder(name)
     try:
-        model = CogAudioForConditionalGeneration.from_pretrained(path, dtype=torch.float32)
-        processor = CogAudioProcessor.from_pretrained(path)
+        with _without_bars():
+            model = CogAudioForConditionalGeneration.from_pretrained(path, dtype=torch.float32)
+            processor = CogAudioProcessor.from_pretrained(path)
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
         raise UnknownModel(
             f"the checkpoint in {path} cannot be read ({type(error).__name__}: {str(error)[:120]}); copy or train it again"

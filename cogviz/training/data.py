@@ -53,6 +53,23 @@ def draw_examples(count: int, pool: Sequence[int], tasks: dict[str, float], *, s
     return [Example(int(i), str(t)) for i, t in zip(order, names, strict=True)]
 
 
+def draw_pool(utterances: Sequence[Utterance], parts: Sequence[str], *, count: int | None, seed: int) -> list[int]:
+    """Return the indices of the utterances in `parts`; with `count` whole cells (sentence by speaker), drawn until there are so many."""
+    pool = [i for i, u in enumerate(utterances) if u.extra.get("part") in parts]
+    if count is None or count >= len(pool):
+        return pool
+    grouped: dict[tuple[str, str], list[int]] = {}
+    for i in pool:
+        grouped.setdefault((utterances[i].sentence, utterances[i].speaker), []).append(i)
+    cells = list(grouped.values())
+    chosen: list[int] = []
+    for c in np.random.default_rng(seed).permutation(len(cells)):
+        if len(chosen) >= count:
+            break
+        chosen += cells[c]
+    return sorted(chosen)
+
+
 class Examples(Dataset):
     """Examples as tensors. `lengths` estimates tokens, so that batches can be built of similar ones."""
 
@@ -86,13 +103,15 @@ class Examples(Dataset):
         answer = tokenizer(target(self.utterances[example.utterance], example.task), add_special_tokens=False)["input_ids"] + [
             tokenizer.eos_token_id
         ]
-        return {"states": states, "levels": levels, "input_ids": before + answer, "labels": [-100] * len(before) + answer}
+        spoken = tokenizer(self.utterances[example.utterance].text, add_special_tokens=False)["input_ids"]
+        return {"states": states, "levels": levels, "input_ids": before + answer, "labels": [-100] * len(before) + answer, "spoken": spoken}
 
 
 def collate(rows: Sequence[dict[str, Any]], *, pad: int) -> dict[str, torch.Tensor]:
     """Pad rows to one batch: text on the right, frames at the end."""
     text = max(len(r["input_ids"]) for r in rows)
     frames = max(r["states"].shape[1] for r in rows)
+    longest = max(len(r["spoken"]) for r in rows)
     states = np.zeros((len(rows), rows[0]["states"].shape[0], frames, rows[0]["states"].shape[2]), dtype=np.float16)
     levels = np.zeros((len(rows), frames), dtype=np.float32)
     mask = np.zeros((len(rows), frames), dtype=bool)
@@ -103,6 +122,7 @@ def collate(rows: Sequence[dict[str, Any]], *, pad: int) -> dict[str, torch.Tens
         "input_ids": torch.tensor([r["input_ids"] + [pad] * (text - len(r["input_ids"])) for r in rows]),
         "labels": torch.tensor([r["labels"] + [-100] * (text - len(r["labels"])) for r in rows]),
         "attention_mask": torch.tensor([[1] * len(r["input_ids"]) + [0] * (text - len(r["input_ids"])) for r in rows]),
+        "ctc_labels": torch.tensor([r["spoken"] + [-100] * (longest - len(r["spoken"])) for r in rows]),
         "audio_states": torch.from_numpy(states).float(),
         "audio_levels": torch.from_numpy(levels),
         "audio_mask": torch.from_numpy(mask),

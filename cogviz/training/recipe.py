@@ -24,6 +24,7 @@ class Stage:
         tasks: task -> weight.
         steps, batch: optimizer steps, and examples in each.
         learning_rate: peak of a cosine with warm-up.
+        utterances: train on so many utterances only, whole cells, drawn with the seed; None: on all of the parts.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Stage:
     steps: int
     batch: int = 32
     learning_rate: float = 1e-3
+    utterances: int | None = None
 
 
 @dataclass(frozen=True)

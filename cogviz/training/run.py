@@ -42,7 +42,7 @@ def begin(plan: Recipe, utterances: Sequence[Utterance], folder: Path) -> tuple[
 
 
 def train(
-    name: str | Path,
+    name: str | Path | Recipe,
     *,
     data: str | Path,
     output: str | Path,
@@ -55,12 +55,12 @@ def train(
     """Train a variant and return its checkpoint folder, `output`/<variant>. An interrupted run goes on where it stopped.
 
     Args:
-        name: a recipe's name or YAML file.
+        name: a recipe's name or YAML file, or a `Recipe` (then `scale` and `seed` are its own).
         data: a dataset folder of `cogviz lime build nano`.
         scale: size dial, multiplies every number of steps.
         limit: held-out utterances a part that are measured; None: all.
     """
-    plan = recipe.read(name, scale=scale, seed=seed)
+    plan = name if isinstance(name, Recipe) else recipe.read(name, scale=scale, seed=seed)
     folder = Path(output) / plan.name
     work = folder / "run"
     utterances = dataset.read(data)
@@ -162,7 +162,9 @@ def _claim(work: Path, plan: Recipe, data: Path) -> None:
     mark = work / "begun.json"
     mine = json.dumps({"recipe": asdict(plan), "data": _fingerprint(data)}, indent=1)
     if mark.exists() and mark.read_text() != mine:
-        raise sft.TrainingError(f"{work} was begun with another recipe, seed, size dial or dataset; give another output folder, or delete it")
+        raise sft.TrainingError(
+            f"{work} was begun with another recipe, seed, size dial or dataset; give another output folder, or delete it"
+        )
     mark.write_text(mine)
 
 

@@ -17,7 +17,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from cogviz.device import Device
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
-from cogviz.training.data import Examples, collate, draw_examples
+from cogviz.training.data import Examples, collate, draw_examples, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
 from cogviz.utterance import Utterance
@@ -66,7 +66,7 @@ def run_stage(
 
     A run that was interrupted goes on from its last checkpoint in `folder`.
     """
-    pool = [i for i, u in enumerate(utterances) if u.extra.get("part") in stage.parts]
+    pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=recipe.seed)
     if not pool:
         raise TrainingError(f"stage {stage.name}: no utterance in parts {', '.join(stage.parts)}; build the data with: cogviz lime build")
     steps = recipe.scaled(stage.steps)
