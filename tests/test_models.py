@@ -199,6 +199,42 @@ def test_the_gradient_reaches_connector_and_language_model_but_not_the_encoder(m
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
 
 
+def test_the_loss_in_training_is_that_of_the_language_model_and_ctc_comes_on_top(make_tiny: Callable[..., Pair]) -> None:
+    model, processor = make_tiny(connector_dropout=0.0)
+    inputs = processor([clip(0.5), clip(1.0, 1)], "direct", prefix="<response>It is so.</response>")
+    labels = inputs["input_ids"].clone()
+    labels[:, :-5] = -100
+    words = torch.tensor([[40, 41, -100], [42, 43, 44]])
+    with torch.no_grad():
+        whole = model.eval()(**inputs, labels=labels).loss
+        trained = model.train()(**inputs, labels=labels).loss
+        both = model(**inputs, labels=labels, ctc_labels=words).loss
+        model.eval()
+        states, mask = model.encode(inputs["input_features"], inputs["feature_attention_mask"])
+        _, frames = model.embed(inputs["input_ids"], states, inputs["audio_levels"], mask)
+        table = torch.nn.functional.normalize(model.get_input_embeddings().weight, dim=-1)
+        aside = []
+        for i, target in enumerate(([40, 41], [42, 43, 44])):
+            scores = torch.nn.functional.normalize(frames[i][mask[i]], dim=-1) @ table.T * model.ctc_scale.exp()
+            aside.append(ctc_by_paths(scores.log_softmax(-1), target, blank=processor.tokenizer.pad_token_id) / len(target))
+    torch.testing.assert_close(trained, whole)
+    torch.testing.assert_close(both - trained, torch.stack(aside).mean(), atol=1e-4, rtol=1e-4)
+
+
+def ctc_by_paths(log_p: torch.Tensor, target: list[int], *, blank: int) -> torch.Tensor:
+    """-log p(target) by the forward recursion over blank, t1, blank, t2, ..., blank (Graves et al. 2006, section 4.1)."""
+    states = [blank, *(s for t in target for s in (t, blank))]
+    alpha = torch.full((len(states),), -torch.inf)
+    alpha[0], alpha[1] = log_p[0, blank], log_p[0, states[1]]
+    for row in log_p[1:]:
+        new = torch.empty_like(alpha)
+        for s, token in enumerate(states):
+            may_skip = s > 1 and token not in (blank, states[s - 2])
+            new[s] = torch.logsumexp(alpha[max(0, s - 2 if may_skip else s - 1) : s + 1], 0) + row[token]
+        alpha = new
+    return -torch.logsumexp(alpha[-2:], 0)
+
+
 # --- answers ---------------------------------------------------------------------------------------------------------------------
 
 

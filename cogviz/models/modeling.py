@@ -183,6 +183,24 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """
         embeds = self.get_input_embeddings()(input_ids)
         audio, mask = self.connector(audio_states.to(embeds.dtype), audio_levels, audio_mask.bool())
+        return self._placed(embeds, input_ids, audio, mask), audio[:, self.connector.tone_tokens :]
+
+    def simulate(self, input_ids: Tensor, frame_tokens: Tensor) -> Tensor:
+        """Return text embeddings with simulated speech in place of the placeholders: noisy token embeddings, no tone (see `training.reading`).
+
+        Args:
+            frame_tokens: (B, T) the token that each frame stands for; -100 is padding.
+        """
+        embeds = self.get_input_embeddings()(input_ids)
+        mask = frame_tokens != -100
+        frames = nn.functional.normalize(self.get_input_embeddings()(frame_tokens.clamp(min=0)).float(), dim=-1)
+        noise = nn.functional.normalize(torch.randn_like(frames), dim=-1) * 1.2 * torch.rand_like(frames[..., :1])
+        words = self.connector.project(frames + noise)
+        tone = words.new_zeros(len(words), self.connector.tone_tokens, words.shape[-1])
+        audio = torch.cat([tone, words], dim=1)
+        return self._placed(embeds, input_ids, audio, torch.cat([mask.new_ones(tone.shape[:2]), mask], dim=1))
+
+    def _placed(self, embeds: Tensor, input_ids: Tensor, audio: Tensor, mask: Tensor) -> Tensor:
         places = input_ids == self.config.audio_token_id
         have, want = places.sum(dim=1), mask.sum(dim=1)  # row by row, or one text's audio could land in another
         if len(wrong := (have != want).nonzero()):
@@ -190,7 +208,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             raise ValueError(
                 f"text {row} has {int(have[row])} audio placeholders for {int(want[row])} audio embeddings; build it with the processor"
             )
-        return embeds.masked_scatter(places[..., None], audio[mask].to(embeds.dtype)), audio[:, self.connector.tone_tokens :]
+        return embeds.masked_scatter(places[..., None], audio[mask].to(embeds.dtype))
 
     def forward(
         self,
@@ -206,6 +224,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         ctc_labels: Tensor | None = None,
+        frame_tokens: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
@@ -214,8 +233,11 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
 
         In training, `ctc_labels` (B, U; -100 is padding), the tokens of the spoken words, add a CTC loss on the audio embeddings: it draws
         each toward the embedding of the token that is being said, so that the language model finds the words in its own language.
+        `frame_tokens` (B, T) put simulated speech in place of the audio (see `simulate`).
         """
         aside: Tensor | float = 0.0
+        if frame_tokens is not None and input_ids is not None:
+            inputs_embeds, input_ids = self.simulate(input_ids, frame_tokens), None
         if inputs_embeds is None and input_ids is not None and (input_features is not None or audio_states is not None):
             if audio_states is None:
                 if input_features is None or feature_attention_mask is None:

@@ -26,13 +26,13 @@ COLUMNS = ["encoder", "training speech", "measure", "value", "low", "high", "n",
 def plan(layers: str, speech: str, seed: int, scale: float) -> recipe.Recipe:
     """Return the recipe of one cell of the 2 x 2: the baseline's stages with other layers and other speech."""
     base = recipe.read("nano-baseline", seed=seed, scale=scale)
-    alignment, sft = base.stages
+    *before, sft = base.stages
     return replace(
         base,
         name=f"{layers}-{speech}-{seed}",
         about=f"One cell of the 2 x 2: {LAYERS[layers]}, training speech {LABELS[speech]}, seed {seed}.",
         layers=layers,
-        stages=(alignment, replace(sft, parts=SPEECH[speech], utterances=1170)),
+        stages=(*before, replace(sft, parts=SPEECH[speech], utterances=1170)),
     )
 
 
@@ -76,5 +76,6 @@ def _share_alignment(folder: Path, name: str, twin: str) -> None:
     source, target = folder / twin / "run", folder / name / "run"
     if (source / "alignment.done.json").exists() and not (target / "alignment.done.json").exists():
         target.mkdir(parents=True, exist_ok=True)
-        for file in ("alignment.safetensors", "alignment.done.json"):
-            shutil.copy(source / file, target / file)
+        for stage in ("reading", "alignment"):
+            for file in (f"{stage}.safetensors", f"{stage}.done.json"):
+                shutil.copy(source / file, target / file)

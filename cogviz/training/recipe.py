@@ -19,7 +19,7 @@ class Stage:
     """One stage of supervised training.
 
     Attributes:
-        name: "alignment" (stage 0), "explicit" (stage I), "implicit" (stage II) or a name of your own.
+        name: "reading" (text only, no parts), "alignment" (stage 0), "explicit" (stage I), "implicit" (stage II) or a name of your own.
         parts: parts of the dataset that it trains on.
         tasks: task -> weight.
         steps, batch: optimizer steps, and examples in each.

@@ -1,4 +1,4 @@
-"""Supervised stages on `transformers.Trainer`: 0 (alignment: the connector learns to transcribe), I (explicit chains), II (both routes)."""
+"""Supervised stages on `transformers.Trainer`: reading (text only), 0 (alignment: transcribe), I (explicit chains), II (both routes)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
 from cogviz.device import Device
+from cogviz.lime.sentences import sentences
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
+from cogviz.training import reading
 from cogviz.training.data import Examples, collate, draw_examples, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
 from cogviz.utterance import Utterance
+
+READING = "reading"
+"""The stage that needs no sound (see `cogviz.training.reading`)."""
 
 
 class TrainingError(RuntimeError):
@@ -66,13 +71,22 @@ def run_stage(
 
     A run that was interrupted goes on from its last checkpoint in `folder`.
     """
-    pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=recipe.seed)
-    if not pool:
-        raise TrainingError(f"stage {stage.name}: no utterance in parts {', '.join(stage.parts)}; build the data with: cogviz lime build")
     steps = recipe.scaled(stage.steps)
+    pad = processor.tokenizer.pad_token_id
+    if stage.name == READING:
+        texts = list(dict.fromkeys(s.text for s in sentences(split="train")))
+        data: Dataset = reading.ReadingExamples(texts, processor, count=steps * stage.batch, seed=recipe.seed)
+        collator = partial(reading.collate, pad=pad)
+    else:
+        pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=recipe.seed)
+        if not pool:
+            raise TrainingError(
+                f"stage {stage.name}: no utterance in parts {', '.join(stage.parts)}; build the data with: cogviz lime build"
+            )
+        examples = draw_examples(steps * stage.batch, pool, stage.tasks, seed=recipe.seed)
+        data = Examples(examples, utterances, features, processor, augment=True, seed=recipe.seed)
+        collator = partial(collate, pad=pad)
     log_every = max(1, min(report_every, steps // 5 or 1))
-    examples = draw_examples(steps * stage.batch, pool, stage.tasks, seed=recipe.seed)
-    data = Examples(examples, utterances, features, processor, augment=True, seed=recipe.seed)
     arguments = TrainingArguments(
         output_dir=str(folder / stage.name),
         max_steps=steps,
@@ -101,7 +115,7 @@ def run_stage(
         model=model,
         args=arguments,
         train_dataset=data,
-        data_collator=partial(collate, pad=processor.tokenizer.pad_token_id),
+        data_collator=collator,
         callbacks=[_StopAtNaN()],
     )
     started = time.time()
