@@ -422,7 +422,13 @@ def _execute(target: Path, parameters: dict[str, Any]) -> Path:
     kept = f"the notebook so far is {target}"
     try:
         papermill.execute_notebook(
-            NOTEBOOK, target, parameters, kernel_name="python3", execution_timeout=SECONDS, extra_arguments=["--IPKernelApp.log_level=40"]
+            NOTEBOOK,
+            target,
+            parameters,
+            kernel_name="python3",
+            start_timeout=300,
+            execution_timeout=SECONDS,
+            extra_arguments=["--IPKernelApp.log_level=40"],
         )
     except PapermillExecutionError as error:
         why = str(error.evalue).strip().partition("\n")[0] or _failed_line(error.traceback)

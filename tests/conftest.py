@@ -81,6 +81,8 @@ def make_tiny() -> Callable[..., Pair]:
             **{"connector_hidden": 32, "tone_tokens": 2, **config},
         )
         model = CogAudioForConditionalGeneration(whole).eval()
+        for layer in (model.audio_encoder.conv1, model.audio_encoder.conv2):
+            torch.nn.init.normal_(layer.bias)  # zeros would hide what padding does
         model.audio_encoder.requires_grad_(False)
         model.generation_config.update(eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id)
         return model, CogAudioProcessor(WhisperFeatureExtractor(feature_size=80), words, tone_tokens=whole.tone_tokens)

@@ -44,7 +44,7 @@ def last_logits(pair: Pair, clips: list[np.ndarray]) -> torch.Tensor:
 # --- shapes and batches ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lengths", [(1.0, 1.3), (0.3, 7.1, 2.22), (0.1, 30.0)])
+@pytest.mark.parametrize("lengths", [(1.0, 1.3), (0.3, 7.1, 2.22), (1.01, 2.0), (0.1, 30.0)])
 def test_a_clip_gives_the_same_logits_alone_and_in_a_batch(tiny_model: Pair, lengths: tuple[float, ...]) -> None:
     clips = [clip(s, i) for i, s in enumerate(lengths)]
     together = last_logits(tiny_model, clips)

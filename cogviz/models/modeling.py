@@ -82,11 +82,12 @@ class CogAudioConnector(nn.Module):
         if self.tone_tokens:
             self.attend = nn.Linear(width + 1, self.tone_tokens)
             self.tone = nn.Sequential(
-                nn.LayerNorm(2 * (width + 1)),
                 nn.Linear(2 * (width + 1), config.connector_hidden),
                 nn.GELU(),
                 nn.Linear(config.connector_hidden, out),
             )
+            # Standardised over utterances: what differs between them is small beside what they share, and it is what the tone is made of.
+            self.tone_norm = nn.BatchNorm1d(2 * (width + 1), affine=False)
             self.tone_place = nn.Parameter(torch.zeros(self.tone_tokens, out))
 
     def project(self, words: Tensor) -> Tensor:
@@ -109,7 +110,9 @@ class CogAudioConnector(nn.Module):
         score = self.attend(frames).float().masked_fill(~mask[..., None], -1e9).softmax(dim=1).to(frames.dtype)
         mean = torch.einsum("btk,btd->bkd", score, frames)
         spread = (torch.einsum("btk,btd->bkd", score, frames.square()) - mean.square()).clamp(min=1e-5).sqrt()
-        tone = self.tone(torch.cat([mean, spread], dim=-1)) + self.tone_place
+        pooled = torch.cat([mean, spread], dim=-1)
+        pooled = self.tone_norm(pooled.float().flatten(0, 1)).view_as(pooled).to(pooled.dtype)
+        tone = self.tone(pooled) + self.tone_place
         return torch.cat([tone, words], dim=1), torch.cat([mask.new_ones(len(mask), self.tone_tokens), mask], dim=1)
 
 

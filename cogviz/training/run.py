@@ -171,7 +171,9 @@ def _claim(work: Path, plan: Recipe, data: Path) -> None:
 def _save_weights(model: CogAudioForConditionalGeneration, path: Path) -> None:
     from safetensors.torch import save_file
 
-    save_file({n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}, path)
+    tied = set(model.all_tied_weights_keys or ())  # safetensors holds each tensor once
+    kept = {n: t for n, t in model.state_dict().items() if not n.startswith("audio_encoder.") and n not in tied}
+    save_file({n: t.detach().cpu().contiguous() for n, t in kept.items()}, path)
 
 
 def _load_weights(model: CogAudioForConditionalGeneration, path: Path) -> None:
