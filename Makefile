@@ -38,7 +38,8 @@ notebooks: $(STAMP)  ## execute every notebook -> reports/notebooks/*.html
 	set -e; for notebook in notebooks/*.ipynb; do \
 	  copy=reports/notebooks/$$(basename $$notebook); \
 	  $(BIN)/papermill --cwd notebooks $$notebook $$copy; \
-	  $(BIN)/jupyter nbconvert --to html $$copy; \
+	  $(BIN)/python -c "import pathlib, sys; from cogviz.report import to_html; p = pathlib.Path(sys.argv[1]); \
+	    p.with_suffix('.html').write_text(to_html(p), encoding='utf-8')" $$copy; \
 	done
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab

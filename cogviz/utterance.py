@@ -64,8 +64,10 @@ class Utterance:
 
     @property
     def congruence(self) -> str | None:
-        """Say whether words and tone agree: congruent or conflict, None where either carries no emotion."""
+        """Say whether words and tone agree: congruent or conflict; None where either is unknown, or the words are neutral and the tone is not."""
         if self.lexical_emotion is None or self.emotion is None:
+            return None
+        if self.lexical_emotion == "neutral" and self.emotion != "neutral":
             return None
         return "congruent" if self.lexical_emotion == self.emotion else "conflict"
 

@@ -278,7 +278,7 @@ def test_a_build_that_is_interrupted_and_then_killed_continues_to_the_same_bytes
 
     process = started(until=1)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=15)
+    _, errors = process.communicate(timeout=120)
     assert errors.strip().split("\n")[-1].startswith("KeyboardInterrupt: stopped: ")
     assert "same command again" in errors
     kept = set((folder / worker.JOURNAL / "rows").glob("*.json"))

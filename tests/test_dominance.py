@@ -51,7 +51,7 @@ def test_pure_hearer_follows_the_voice():
     found = following(listener(voice=1))
     assert (found.words.value, found.voice.value, found.index.value, found.difference.value) == (0, 1, 0, 1)
     assert found.verdict == "follows the voice"
-    assert found.words.chance == pytest.approx(1 / 7)
+    assert found.words.chance == pytest.approx(5 / 36)  # six word emotions alike; each is the voice of 5 of the 36 conflicts
     assert found.scope == "for these speakers"
 
 
@@ -99,8 +99,15 @@ def test_balanced_mixture_is_undecided_although_above_chance():
 
 
 def test_few_sentences_give_no_verdict():
-    assert following(listener(voice=1, sentences=4)).verdict == "undecided"
-    assert following(listener(voice=1, sentences=5)).verdict == "follows the voice"
+    # The first sentence is neutral: a control, no conflict.
+    assert following(listener(voice=1, sentences=5)).verdict == "undecided"
+    assert following(listener(voice=1, sentences=6)).verdict == "follows the voice"
+
+
+def test_neutral_words_are_controls_and_no_conflict():
+    table = listener(voice=1)
+    spoken = table[(table.words != "neutral") & (table.words != table.voice)]
+    assert following(table).voice.n == len(spoken)
 
 
 def test_unparsed_answers_count_as_neither_and_are_reported():

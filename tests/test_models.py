@@ -207,7 +207,8 @@ def test_the_loss_in_training_is_that_of_the_language_model_and_ctc_comes_on_top
     words = torch.tensor([[40, 41, -100], [42, 43, 44]])
     with torch.no_grad():
         whole = model.eval()(**inputs, labels=labels).loss
-        trained = model.train()(**inputs, labels=labels).loss
+        model.train().connector.tone_norm.eval()  # the one part that treats a batch otherwise in training
+        trained = model(**inputs, labels=labels).loss
         both = model(**inputs, labels=labels, ctc_labels=words).loss
         model.eval()
         states, mask = model.encode(inputs["input_features"], inputs["feature_attention_mask"])
@@ -294,16 +295,17 @@ def saved(make: Callable[..., Pair], root: Path, **config: object) -> tuple[Pair
 def test_a_saved_model_comes_back_the_same(make_tiny: Callable[..., Pair], tmp_path: Path, encoder_folder: str | None) -> None:
     model, processor = make_tiny(encoder_folder=encoder_folder, layers="last")
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.half())  # only what half precision holds can come back
+        model.connector.tone_norm.running_mean.normal_()
+        model.connector.tone_norm.num_batches_tracked.fill_(70_001)
+        for tensor in model.state_dict().values():
+            tensor.copy_(tensor.half() if tensor.is_floating_point() else tensor)  # only what half precision holds can come back
     run.save(model, processor, tmp_path / "m")
     kept = load_file(tmp_path / "m" / "model.safetensors")
     assert any(name.startswith("audio_encoder.") for name in kept) == (encoder_folder is None)
-    assert {v.dtype for v in kept.values()} == {torch.float16}
+    assert {v.dtype for v in kept.values() if v.is_floating_point()} == {torch.float16}
     again, reader = zoo.load(tmp_path / "m")
     assert {p.dtype for p in again.parameters()} == {torch.float32}
-    for (name, a), (_, b) in zip(model.named_parameters(), again.named_parameters(), strict=True):
-        torch.testing.assert_close(a, b, msg=name)
+    torch.testing.assert_close(dict(again.state_dict()), dict(model.state_dict()), atol=0, rtol=0)
     assert not any(p.requires_grad for p in again.audio_encoder.parameters())
     assert again.config.layers == "last"
     assert (reader.tone_tokens, reader.template) == (processor.tone_tokens, processor.template)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cogviz import audio, cli, report
+from cogviz import audio, cli, tour
 from cogviz.eips import Answer, Chain, parse, render
 from cogviz.evaluation import dominance
 from cogviz.lime import dataset
@@ -232,8 +232,8 @@ def test_example_has_words_with_an_emotion_on_which_the_models_differ() -> None:
     )
     items = [neutral, agreed, split]
     answers = {"one": [heard(u, "sad") for u in items], "two": [heard(neutral, "happy"), heard(agreed, "sad"), heard(split, None)]}
-    assert report.example(answers, items) is split
-    assert report.claims(answers, split) == "`one` hears **sad**; `two` hears **no emotion that can be read**"
+    assert tour.example(answers, items) is split
+    assert tour.claims(answers, split) == "`one` hears **sad**; `two` hears **no emotion that can be read**"
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_reason_fits_the_verdict(follows: str, sentences: int, verdict: str, why
     }
     found = dominance.following(table)
     assert found.verdict == verdict
-    assert why in report.reason(found)
+    assert why in tour.reason(found)
 
 
 def test_held_out_verdict_needs_many_items_and_the_interval(tmp_path: Path) -> None:
@@ -272,10 +272,10 @@ def test_held_out_verdict_needs_many_items_and_the_interval(tmp_path: Path) -> N
         (tmp_path / name / "figures.json").write_text(json.dumps(rows))
         (tmp_path / name / "config.json").write_text("{}")
         folders.append(tmp_path / name)
-    found = report.checkpoint_folders([tmp_path / "mine"])
+    found = tour.checkpoint_folders([tmp_path / "mine"])
     assert [f.name for f in found] == [*VARIANTS, "mine"], "the variants in their order, then others"
-    table = report.held_out(found)
-    verdicts = {f.name: r.verdict if (r := report.held_out_following(table, f.name)) else None for f in found}
+    table = tour.held_out(found)
+    verdicts = {f.name: r.verdict if (r := tour.held_out_following(table, f.name)) else None for f in found}
     assert verdicts == {
         "nano-baseline": "follows the words",
         "nano-explicit": "undecided",
@@ -284,8 +284,8 @@ def test_held_out_verdict_needs_many_items_and_the_interval(tmp_path: Path) -> N
         "mine": None,
     }
     (tmp_path / "mine" / "figures.json").write_text('[{"model":')
-    with pytest.raises(report.ReportError, match=r"mine.figures.json cannot be read"):
-        report.held_out(found)
+    with pytest.raises(tour.ReportError, match=r"mine.figures.json cannot be read"):
+        tour.held_out(found)
 
 
 def test_causes_are_the_main_effects_of_the_two_by_two() -> None:
@@ -295,7 +295,7 @@ def test_causes_are_the_main_effects_of_the_two_by_two() -> None:
         for (e, s), v in value.items()
         for i, d in enumerate((-0.05, 0.05))
     ]
-    (line,) = report.causes(pd.DataFrame(rows))
+    (line,) = tour.causes(pd.DataFrame(rows))
     assert line == "Follows voice: training on LIME changes it by +40 points, mixing the layers by +20 (means over the other condition)."
 
 
@@ -311,3 +311,15 @@ def test_players_share_one_gain_and_stand_in_the_house_order() -> None:
     peaks = [np.abs(soundfile.read(io.BytesIO(base64.b64decode(c)))[0]).max() for c in re.findall(r"base64,([^\"]+)", html)]
     assert html.index("happy") < html.index("sad")
     assert peaks == pytest.approx([0.9, 0.45], abs=0.01)
+
+
+def test_recordings_of_unknown_tone_carry_their_name_and_no_intensity() -> None:
+    from cogviz.plotting import speech
+
+    wave = np.sin(np.arange(16000) * 2 * np.pi * 150 / 16000).astype(np.float32) * 0.3
+    figure = speech.recordings([Utterance("a-take.wav", "", None, "you", "a", "files", waveform=wave)])
+    words = " ".join(text.get_text() for text in figure.texts)
+    assert words.count("a-take.wav") == 2, "in the title and over its panel"
+    assert "k =" not in words
+    with pytest.raises(ValueError, match="nothing to draw"):
+        speech.recordings([])

@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from cogviz.lime import plan as plans
 from cogviz.models import zoo
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor, frame_levels
-from cogviz.training import align, data, features, recipe, rewards, run, sft, tokenizer
+from cogviz.training import align, data, features, reading, recipe, rewards, run, sft, tokenizer
 from cogviz.training.recipe import Alignment, RecipeError, Stage
 
 Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]
@@ -72,6 +73,7 @@ RECIPE = """
 name: small
 about: All stages, four steps each.
 stages:
+  - {name: reading, parts: [], tasks: {}, steps: 4, batch: 4}
   - {name: alignment, parts: [ambiguous], tasks: {transcribe: 1}, steps: 4, batch: 4}
   - {name: explicit, parts: [ambiguous], tasks: {reason: 0.7, name: 0.3}, steps: 4, batch: 4}
   - {name: implicit, parts: [ambiguous], tasks: {reason: 0.5, direct: 0.5}, steps: 4, batch: 4}
@@ -89,7 +91,7 @@ def test_a_run_goes_from_recipe_to_model_card_and_a_second_one_changes_nothing(s
     assert folder == tmp_path / "runs" / "small"
 
     curve = pd.read_csv(folder / "curve.csv")
-    assert list(curve.stage.unique()) == ["alignment", "explicit", "implicit", "dr-sapo"]
+    assert list(curve.stage.unique()) == ["reading", "alignment", "explicit", "implicit", "dr-sapo"]
     assert np.isfinite(curve.value).all()
     figures = json.loads((folder / "figures.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
     assert {row["data"] for row in figures} == {"equal_length", "agreeing"}
@@ -100,10 +102,11 @@ def test_a_run_goes_from_recipe_to_model_card_and_a_second_one_changes_nothing(s
     for row in figures:
         value = "-" if row["value"] is None else f"{row['value']:.3f}"
         assert f"| {row['measure']} | {value} |" in card
-    assert "dr-sapo" in card
+    assert "Stage `reading`: 4 steps of 4, text only." in card
+    assert "Stage `dr-sapo`: 3 steps of 2 prompts x 4 outputs" in card
     assert "headroom before" in card
     about = json.loads((folder / "run.json").read_text())
-    assert about["recipe"]["stages"][0]["name"] == "alignment"
+    assert about["recipe"]["stages"][0]["name"] == "reading"
     assert about["data"]["plan"] == "tiny"
 
     model, _ = zoo.load(folder)
@@ -115,7 +118,7 @@ def test_a_run_goes_from_recipe_to_model_card_and_a_second_one_changes_nothing(s
     with pytest.raises(sft.TrainingError, match="begun with another recipe, seed, size dial or dataset"):
         run.train(tmp_path / "small.yaml", **how, scale=2.0)
 
-    (tmp_path / "next.yaml").write_text("name: next\nabout: goes on\nstart: small\nstages:\n" + RECIPE.split("\n")[6] + "\n")
+    (tmp_path / "next.yaml").write_text("name: next\nabout: goes on\nstart: small\nstages:\n" + RECIPE.split("\n")[7] + "\n")
     begun = run.begin(recipe.read(tmp_path / "next.yaml"), [], tmp_path / "runs" / "next")[0]  # the variant trained here before
     torch.testing.assert_close(weights(begun), weights(model))
 
@@ -153,6 +156,39 @@ def test_training_lowers_the_loss(make_tiny: Callable[..., Pair], speech: Path, 
     stage = Stage("alignment", ("ambiguous",), {"transcribe": 1.0}, steps=40, batch=6, learning_rate=5e-3)
     curve = sft.run_stage(stage, recipe.read("nano-explicit"), model, processor, utterances, stored, folder=tmp_path, device=CPU)
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
+
+
+def test_a_finished_stage_comes_back_with_its_running_statistics(small: None, speech: Path, tmp_path: Path) -> None:
+    """A run that is killed behind its last stage measures the model that it trained."""
+    (tmp_path / "small.yaml").write_text(RECIPE.split("alignment: {")[0])
+    how = {"data": speech, "output": tmp_path / "runs", "device": CPU, "progress": False}
+    folder = run.train(tmp_path / "small.yaml", **how)
+    kept = load_file(folder / "model.safetensors")
+    assert kept["connector.tone_norm.running_mean"].abs().max() > 0
+    (folder / "model.safetensors").unlink()
+    run.train(tmp_path / "small.yaml", **how)
+    torch.testing.assert_close(load_file(folder / "model.safetensors"), kept, atol=0, rtol=0)
+
+
+def test_the_reading_stage_needs_no_sound_and_its_salads_cannot_be_learned_by_heart(
+    make_tiny: Callable[..., Pair], speech: Path, tmp_path: Path
+) -> None:
+    model, processor, utterances, stored = ready(make_tiny, speech)
+    stage = Stage("reading", (), {}, steps=2, batch=4)
+    curve = sft.run_stage(stage, recipe.read("nano-explicit"), model, processor, utterances, stored, folder=tmp_path, device=CPU)
+    assert len(curve) == 2
+    texts = ["one two three four", "five six seven eight"]
+    rows = reading.ReadingExamples(texts, processor, count=200, seed=3)
+    said = [processor.tokenizer.decode([t for t in row["labels"] if t != -100][:-1]) for row in (rows[i] for i in range(200))]
+    assert sum(s in texts for s in said) / 200 == pytest.approx(1 - reading.SALAD, abs=0.1)
+    assert set(" ".join(said).split()) == set(" ".join(texts).split())
+    place = processor.tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)
+    blank = processor.tokenizer.pad_token_id
+    for row in (rows[i] for i in range(20)):
+        assert row["input_ids"].count(place) == len(row["frame_tokens"]) + processor.tone_tokens
+        spoken = [t for t in row["labels"] if t != -100][:-1]
+        assert [t for t, _ in groupby(t for t in row["frame_tokens"] if t != blank)] == [t for t, _ in groupby(spoken)]
+    assert rows[5] == reading.ReadingExamples(texts, processor, count=6, seed=3)[5]
 
 
 # --- interruptions ---------------------------------------------------------------------------------------------------------------

@@ -176,7 +176,9 @@ def _marginal_chance(truth: np.ndarray, answer: np.ndarray) -> float:
 def following(table: Table) -> Following:
     """Measure whom the answers follow where words and voice disagree; raises `ValueError` where no item is a conflict."""
     every = _items(table)
-    items = every.where((every.voice >= 0) & (every.words >= 0) & (every.voice != every.words))
+    # Neutral words carry no emotion that an answer could follow: they are controls, in any voice.
+    speaking = (every.words >= 0) & (every.words != EMOTIONS.index("neutral"))
+    items = every.where((every.voice >= 0) & speaking & (every.voice != every.words))
     if not len(items.voice):
         raise ValueError("no conflict items: following needs items whose words and voice both carry an emotion, and not the same")
     voice, words = (items.answer == items.voice).astype(float), (items.answer == items.words).astype(float)

@@ -49,7 +49,7 @@ def render(folder: Path) -> str:
         tasks = ", ".join(f"{k} {v:g}" for k, v in stage["tasks"].items())
         lines.append(
             f"- Stage `{stage['name']}`: {round(stage['steps'] * recipe['scale'])} steps of {stage['batch']}, "
-            f"parts {', '.join(stage['parts'])}, tasks {tasks}."
+            + (f"parts {', '.join(stage['parts'])}, tasks {tasks}." if stage["parts"] else "text only.")
         )
     if recipe["alignment"]:
         a = recipe["alignment"]

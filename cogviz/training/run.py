@@ -152,9 +152,13 @@ def save(model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, 
         model.config.audio_config.save_pretrained(encoder)
         (encoder / "README.md").write_text(card.ENCODER, encoding="utf-8")
     halves: dict[int, torch.Tensor] = {}  # by storage, so that tied weights stay one tensor and are written once
-    state = {k: halves.setdefault(v.data_ptr(), v.detach().half().cpu().contiguous()) for k, v in model.state_dict().items()}
+    state = {k: halves.setdefault(v.data_ptr(), _half(v).cpu().contiguous()) for k, v in model.state_dict().items()}
     model.save_pretrained(folder, state_dict=state)
     processor.save_pretrained(folder)
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().half() if tensor.is_floating_point() else tensor.detach()  # a count must stay whole
 
 
 def _claim(work: Path, plan: Recipe, data: Path) -> None:
