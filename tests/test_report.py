@@ -69,7 +69,7 @@ def data(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rows = [row for row in dataset.read_rows(tiny_dataset) if row["part"] == "equal_length"][:3]
     spoken = [row for row in dataset.read_rows(tiny_dataset) if row["part"] == "agreeing"][:3]
-    rows += [{**row, "emotion": "sad" if row["lexical_emotion"] != "sad" else "happy"} for row in spoken]
+    rows += [{**row, "lexical_emotion": "happy", "emotion": "sad"} for row in spoken]
     for row in rows:
         (folder / row["file_name"]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tiny_dataset / row["file_name"], folder / row["file_name"])
