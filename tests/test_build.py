@@ -261,7 +261,11 @@ def test_two_workers_and_a_limit_give_the_same_bytes_as_one(tiny: Path, tmp_path
     assert "utterances" in capsys.readouterr().err
 
 
-_SCRIPT = "import sys; from cogviz.lime.build import build; build('tiny', sys.argv[1], jobs=2, progress=False)"
+# Python's own handler is set again, because a shell that runs the tests in the background has SIGINT ignored.
+_SCRIPT = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from cogviz.lime.build import build; "
+    "build('tiny', sys.argv[1], jobs=2, progress=False)"
+)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
