@@ -109,7 +109,7 @@ def test_impossible_rate_is_refused(rate):
         from_array(tone(), rate)
 
 
-def refused(path, says: str) -> None:
+def assert_refused(path, says: str) -> None:
     with pytest.raises(AudioError, match=says) as caught:
         read(path)
     assert str(path) in str(caught.value)
@@ -117,25 +117,25 @@ def refused(path, says: str) -> None:
 
 
 def test_missing_file_and_folder_say_so(tmp_path):
-    refused(tmp_path / "gone.wav", "does not exist")
-    refused(tmp_path, "is a folder")
+    assert_refused(tmp_path / "gone.wav", "does not exist")
+    assert_refused(tmp_path, "is a folder")
 
 
 @pytest.mark.parametrize("name", ["text.wav", "text.mp3", "text.txt", "text.raw", "text"])
 def test_text_in_a_sound_files_clothes_is_refused(tmp_path, name):
     (tmp_path / name).write_text("This is not sound.\n" * 200)
-    refused(tmp_path / name, "cannot be read as audio|needed to hear")
+    assert_refused(tmp_path / name, "cannot be read as audio|needed to hear")
 
 
 def test_empty_file_is_refused(tmp_path):
     (tmp_path / "a.wav").touch()
-    refused(tmp_path / "a.wav", "cannot be read as audio")
+    assert_refused(tmp_path / "a.wav", "cannot be read as audio")
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_random_bytes_are_refused(tmp_path, seed):
     (tmp_path / "a.wav").write_bytes(np.random.default_rng(seed).bytes(5000))
-    refused(tmp_path / "a.wav", "cannot be read as audio|needed to hear")
+    assert_refused(tmp_path / "a.wav", "cannot be read as audio|needed to hear")
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
@@ -154,13 +154,13 @@ def test_file_cut_short_is_read_or_refused(tmp_path, name, keep):
 
 def test_recording_without_sound_is_refused_with_its_path(tmp_path):
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE)
-    refused(tmp_path / "empty.wav", "empty")
+    assert_refused(tmp_path / "empty.wav", "empty")
     soundfile.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
-    refused(tmp_path / "silent.wav", "silent")
+    assert_refused(tmp_path / "silent.wav", "silent")
     soundfile.write(tmp_path / "nan.wav", np.full(RATE, np.nan, np.float32), RATE, subtype="FLOAT")
-    refused(tmp_path / "nan.wav", "NaN")
+    assert_refused(tmp_path / "nan.wav", "NaN")
     soundfile.write(tmp_path / "short.wav", tone(0.001), RATE)
-    refused(tmp_path / "short.wav", "1 ms long")
+    assert_refused(tmp_path / "short.wav", "1 ms long")
 
 
 def test_two_hours_are_refused_from_the_header_alone(tmp_path):
@@ -173,13 +173,13 @@ def test_two_hours_are_refused_from_the_header_alone(tmp_path):
     with path.open("r+b") as file:
         file.truncate(44 + size)  # a sparse file: 230 MB of nothing
     start = time.perf_counter()
-    refused(path, "2.0 h long; the limit is 30 s")
+    assert_refused(path, "2.0 h long; the limit is 30 s")
     assert time.perf_counter() - start < 1
 
 
 def test_limit_can_be_raised(tmp_path):
     write(tmp_path / "a.flac", tone(31))
-    refused(tmp_path / "a.flac", "31 s long")
+    assert_refused(tmp_path / "a.flac", "31 s long")
     assert read(tmp_path / "a.flac", max_seconds=40).seconds == 31
 
 

@@ -18,7 +18,7 @@ from cogviz.audio import RATE
 from cogviz.eips import Answer, Chain
 from cogviz.emotions import EMOTIONS, UnknownEmotion, emotion
 from cogviz.lime import prosody
-from cogviz.plotting import answers, dominance, speech, theme, training
+from cogviz.plotting import answers, dominance, hearing, speech, theme, training
 from cogviz.statistics import Estimate
 from cogviz.utterance import Utterance, Word
 
@@ -284,7 +284,7 @@ def test_silence_at_the_edges_is_cut_off_and_words_move_with_it():
         "p", base.text, "sad", "s1", "x", "test", waveform=np.concatenate([silence, base.samples, silence]),
         words=tuple(Word(w.text, w.start + 0.5, w.end + 0.5) for w in base.words),
     )  # fmt: skip
-    heard = speech._take_apart(padded)
+    heard = hearing.take_apart(padded)
     assert heard.seconds == pytest.approx(1.0, abs=0.25)
     assert heard.words[1].start == pytest.approx(0.5, abs=0.13)
 
@@ -293,7 +293,7 @@ def test_a_click_does_not_make_quiet_speech_count_as_silence():
     base = utterance("fear", seconds=1.0, gain=0.005)
     wave = base.samples.copy()
     wave[-2000:-1900] = 0.9
-    heard = speech._take_apart(Utterance("p", "Ah.", "fear", "s1", "x", "test", waveform=wave))
+    heard = hearing.take_apart(Utterance("p", "Ah.", "fear", "s1", "x", "test", waveform=wave))
     assert heard.seconds == pytest.approx(1.0, abs=0.02)
     assert np.isfinite(heard.f0).mean() > 0.7
 

@@ -74,7 +74,6 @@ def test_loss_and_gradient_equal_an_independent_computation() -> None:
 
 
 def test_loss_and_gradient_equal_those_of_trl() -> None:
-    pytest.importorskip("trl", reason="TRL is no dependency; where it is installed it is the peer")
     from trl.trainer.grpo_trainer import GRPOTrainer
 
     log_p, old, advantages, mask = numbers()
@@ -126,13 +125,6 @@ def test_what_lies_behind_the_mask_does_not_count() -> None:
     assert sapo_loss(other, old, advantages, mask) == sapo_loss(log_p, old, advantages, mask)
     nothing = torch.zeros_like(mask)
     assert sapo_loss(log_p, old, advantages, nothing) == 0
-
-
-def test_weights_multiply_each_outputs_loss() -> None:
-    log_p, old, advantages, mask = numbers()
-    each = torch.stack([sapo_loss(*(x[i : i + 1] for x in (log_p, old, advantages, mask))) for i in range(5)])
-    weights = torch.tensor([2.0, 0, 1, 1, 1], dtype=torch.float64)
-    assert sapo_loss(log_p, old, advantages, mask, weights=weights).item() == pytest.approx((each * weights).mean().item())
 
 
 def test_the_lagging_route_is_drawn_more_often_and_none_is_forgotten() -> None:

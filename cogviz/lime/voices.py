@@ -7,13 +7,12 @@ validation and test once, here, with both kinds and both sexes in every split.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from cogviz.lime import synthesizers
+from cogviz.lime import synthesizers, world
 from cogviz.lime.synthesizers import Span, Take, VoiceError
 from cogviz.utterance import Word
 
@@ -67,6 +66,11 @@ class Voice:
     pitch_semitones: float = 0.0
     formant_scale: float = 1.0
 
+    @property
+    def plain_f0(self) -> float:
+        """Median F0 in Hz of the synthesizer's plain output, before it is moved."""
+        return self.f0 / 2 ** (self.pitch_semitones / 12)
+
 
 def voices(split: str | None = None, synthesizer: str | None = None) -> list[Voice]:
     """The speakers, in a fixed order; only those of one split or one synthesizer where given."""
@@ -115,7 +119,7 @@ def speak(text: str, voice: Voice | str, *, moved: bool = True) -> Speech:
         raise VoiceError(f"no synthesizer {voice.synthesizer!r}; choose espeak or neural")
     samples, words = _trim(text, take)
     if moved and (voice.pitch_semitones, voice.formant_scale) != (0.0, 1.0):
-        samples = move(samples, take.rate, voice.pitch_semitones, voice.formant_scale)
+        samples = move(samples, take.rate, voice.pitch_semitones, voice.formant_scale, f0_near=voice.plain_f0)
     gain = min(LEVEL / np.sqrt(np.mean(samples**2)), PEAK / np.max(np.abs(samples)))
     return Speech((samples * gain).astype(np.float32), take.rate, words)
 
@@ -168,7 +172,7 @@ def _words(text: str, spans: list[Span], edges: list[list[float]], origin: float
     return tuple(found)
 
 
-def move(samples: np.ndarray, rate: int, semitones: float, formant_scale: float) -> np.ndarray:
+def move(samples: np.ndarray, rate: int, semitones: float, formant_scale: float, *, f0_near: float | None = None) -> np.ndarray:
     """Shift the pitch and scale the formants of a voice, with the timing kept.
 
     WORLD analysis and synthesis: F0 is multiplied, the spectral envelope and the aperiodicity are stretched along frequency
@@ -179,6 +183,7 @@ def move(samples: np.ndarray, rate: int, semitones: float, formant_scale: float)
         rate: Hz.
         semitones: -24 .. 24; 12 is an octave up.
         formant_scale: 0.5 .. 2; 0.85 is a vocal tract 1 / 0.85 as long.
+        f0_near: Hz, the voice's usual F0 before it is moved, where it is known (see `world.analyse`).
 
     Returns:
         float32 (n,), with the RMS of the input.
@@ -193,35 +198,15 @@ def move(samples: np.ndarray, rate: int, semitones: float, formant_scale: float)
         raise VoiceError("the waveform holds NaN or infinite values; repair the recording first")
     if not (-24 <= semitones <= 24 and 0.5 <= formant_scale <= 2):
         raise VoiceError(f"{semitones} semitones, formants x {formant_scale}: stay within -24 .. 24 and 0.5 .. 2")
-    with warnings.catch_warnings():  # pyworld 0.3.5 imports pkg_resources, which is deprecated
-        warnings.simplefilter("ignore")
-        try:
-            import pyworld
-        except ImportError as error:
-            raise VoiceError("pitch and formants need WORLD: pip install pyworld 'setuptools<81'") from error
-
-    wave = np.ascontiguousarray(samples, dtype=np.float64)
-    f0, times = pyworld.harvest(wave, rate, f0_floor=71.0, f0_ceil=600.0)
-    envelope = pyworld.cheaptrick(wave, f0, times, rate)
-    aperiodicity = pyworld.d4c(wave, f0, times, rate)
-
-    bins = envelope.shape[1]
-    source = np.minimum(np.arange(bins) / formant_scale, bins - 1)  # the bin whose value moves to each bin
-    low = np.minimum(source.astype(int), bins - 2)
-    weight = source - low
-
-    def stretch(frames: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(frames[:, low] * (1 - weight) + frames[:, low + 1] * weight)  # WORLD reads rows in C order
-
-    envelope, aperiodicity = np.exp(stretch(np.log(envelope))), stretch(aperiodicity)
-    wave = pyworld.synthesize(f0 * 2 ** (semitones / 12), envelope, aperiodicity, rate)
+    if not samples.any():
+        return np.zeros(len(samples), np.float32)
+    try:
+        wave = world.synthesize(world.move(world.analyse(samples, rate, f0_near=f0_near), semitones=semitones, formants=formant_scale))
+    except world.VocoderError as error:
+        raise VoiceError(f"the voice cannot be moved: {error}") from error
     wave = np.pad(wave, (0, max(len(samples) - len(wave), 0)))[: len(samples)]
-    if not np.isfinite(wave).all():
-        raise VoiceError("WORLD returned values that are not finite; check the recording and the settings")
     loudness = np.sqrt(np.mean(wave**2))
-    if loudness > 0:
-        wave *= np.sqrt(np.mean(samples.astype(np.float64) ** 2)) / loudness
-    return wave.astype(np.float32)
+    return (wave * (np.sqrt(np.mean(samples.astype(np.float64) ** 2)) / loudness)).astype(np.float32)
 
 
 def _espeak(id: str, sex: str, f0: float, split: str, variant: str, pitch: int, speed: int, formants: float = 1.0) -> Voice:

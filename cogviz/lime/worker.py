@@ -63,8 +63,7 @@ def render_cell(cell: Cell) -> list[Rendered]:
         VoiceError, VocoderError, AudioError: something on the way is not speech (empty, silent, not finite, too long).
     """
     speech = speak(cell.sentence.text, cell.voice, moved=False)
-    plain = cell.voice.f0 / 2 ** (cell.voice.pitch_semitones / 12)
-    analysis = world.analyse(speech.samples, speech.rate, speech.words, f0_near=plain)
+    analysis = world.analyse(speech.samples, speech.rate, speech.words, f0_near=cell.voice.plain_f0)
     analysis = world.move(analysis, semitones=cell.voice.pitch_semitones, formants=cell.voice.formant_scale, rate=audio.RATE)
     return [_render(cell, variant, analysis) for variant in cell.variants]
 

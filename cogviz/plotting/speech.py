@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from cogviz.audio import RATE, level_db
-from cogviz.emotions import EMOTIONS, emotion
+from cogviz.audio import RATE
+from cogviz.emotions import EMOTIONS
 from cogviz.lime import world
-from cogviz.plotting import theme
+from cogviz.plotting import hearing, theme
+from cogviz.plotting.contours import contours
 from cogviz.plotting.rules import rules
 from cogviz.utterance import Utterance, Word
 
@@ -22,88 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["cell", "contours", "recordings", "rules"]
 
-HOP = 160  # samples, 10 ms
 BANDS = 80
-SILENCE = 22.0  # dB under the louder quarter: what is quieter is no speech
-MARGIN = 0.05  # seconds kept before the first and after the last sound
 DEPTH = 70.0  # dB that the spectrogram shows under the loudest point of the cell
 _KHZ = (0.25, 0.5, 1, 2, 4, 8)
 _F0_TICKS = (50, 75, 100, 150, 200, 300, 400, 600, 800)
-
-
-@dataclass(frozen=True, eq=False)
-class _Heard:
-    """A variant taken apart: samples (N,) and words from the first to the last sound, F0 in Hz (T,), NaN where unvoiced, level in dBFS."""
-
-    utterance: Utterance
-    samples: np.ndarray
-    words: tuple[Word, ...]
-    f0: np.ndarray
-    level: float
-
-    @property
-    def seconds(self) -> float:
-        return len(self.samples) / RATE
-
-    @property
-    def median_f0(self) -> float:
-        return float(np.nanmedian(self.f0)) if np.isfinite(self.f0).any() else float("nan")
-
-
-def _listen(variants: dict[str, Utterance]) -> dict[str, _Heard]:
-    """Analyse the variants, in the house order of emotions; raises `UnknownEmotion`, and ValueError where there is none."""
-    if not variants:
-        raise ValueError("nothing to draw: the cell has no variants")
-    return {name: _take_apart(variants[name]) for name in sorted(variants, key=lambda name: EMOTIONS.index(emotion(name).name))}
-
-
-@lru_cache(maxsize=28)  # a report draws the same cell twice, and the analysis takes most of the time
-def _take_apart(utterance: Utterance) -> _Heard:
-    samples = np.asarray(utterance.samples, dtype=np.float32)
-    power = _power(samples, window=1600)
-    first, last = np.flatnonzero(power >= _typical(power) - SILENCE)[[0, -1]] * HOP / RATE
-    if utterance.words:
-        first, last = min(first, utterance.words[0].start), max(last, utterance.words[-1].end)
-    start, stop = max(first - MARGIN, 0.0), min(last + MARGIN, len(samples) / RATE)
-    samples = samples[int(start * RATE) : int(np.ceil(stop * RATE))]
-    words = tuple(replace(w, start=max(w.start - start, 0.0), end=w.end - start) for w in utterance.words)
-    try:
-        f0 = world.analyse(samples, RATE).f0
-    except world.VocoderError:  # whispered or too short: there is no F0 to draw
-        f0 = np.zeros(0)
-    # The tracker invents a pitch in room noise and jumps by octaves; the same bounds as in `cogviz.lime.measure`.
-    at = np.arange(len(f0)) * world.FRAME * RATE / HOP
-    power = _power(samples, window=400)
-    spoken = (f0 > 0) & (np.interp(at, np.arange(len(power)), power) > _typical(power) - SILENCE)
-    if spoken.any():
-        spoken &= np.abs(12 * np.log2(np.where(spoken, f0, 1.0) / np.median(f0[spoken]))) < 14
-    return _Heard(utterance, samples, words, np.where(spoken, f0, np.nan), level_db(samples))
-
-
-def _typical(power: np.ndarray) -> float:
-    """Level of the louder quarter of the frames: a click or one shouted vowel does not move it."""
-    return float(np.percentile(power, 75))
-
-
-def _power(samples: np.ndarray, *, window: int) -> np.ndarray:
-    """Level in dBFS of windows of `window` samples every 10 ms."""
-    import librosa
-
-    return 20 * np.log10(np.maximum(librosa.feature.rms(y=samples, frame_length=window, hop_length=HOP)[0], 1e-6))
-
-
-def _titles(heard: dict[str, _Heard]) -> str:
-    """The sentence in quotes and who says it."""
-    utterances = [h.utterance for h in heard.values()]
-    texts = list(dict.fromkeys(u.text for u in utterances if u.text))
-    speakers = ", ".join(dict.fromkeys(u.speaker for u in utterances if u.speaker))
-    sentence = " / ".join(f"“{text}”" for text in texts) or "Words unknown"
-    return f"{sentence} — speaker {speakers}" if speakers else sentence
-
-
-def _count(heard: dict[str, _Heard]) -> str:
-    number = ("no", "one", "two", "three", "four", "five", "six", "seven")[len(heard)]
-    return f"{number} emotion{'s' if len(heard) > 1 else ''}"
 
 
 @theme.styled
@@ -113,9 +34,9 @@ def cell(variants: dict[str, Utterance]) -> Figure:
     Args:
         variants: {emotion: variant}, as `cogviz.utterance.cells` gives them; any number of the seven.
     """
-    heard = _listen(variants)
+    heard = hearing.listen(variants)
     change = ": the words stay, the voice changes" if len(heard) > 1 else ""
-    return _panels(heard, _titles(heard), f"One sentence in {_count(heard)}{change}.")
+    return _panels(heard, hearing.title(heard), f"One sentence in {hearing.count(heard)}{change}.")
 
 
 @theme.styled
@@ -126,12 +47,12 @@ def recordings(utterances: Sequence[Utterance]) -> Figure:
     """
     if not utterances:
         raise ValueError("nothing to draw: no recordings")
-    heard = {u.id: _take_apart(u) for u in utterances}
+    heard = {u.id: hearing.take_apart(u) for u in utterances}
     title = f"Your recording: {utterances[0].id}" if len(heard) == 1 else f"Your {len(heard)} recordings"
     return _panels(heard, title, "Waveform, mel spectrogram and pitch (F0).")
 
 
-def _panels(heard: dict[str, _Heard], title: str, subtitle: str) -> Figure:
+def _panels(heard: dict[str, hearing.Heard], title: str, subtitle: str) -> Figure:
     """Draw a panel each, and the key behind the last; the keys of `heard` are emotions, or names that get no emotion's colour."""
     columns = min(len(heard) + 1, 4)
     rows = -(-(len(heard) + 1) // columns)
@@ -191,7 +112,9 @@ def _log_mel(samples: np.ndarray) -> np.ndarray:
     """(80, T) dB, bands up to 8 kHz, 32 ms windows every 10 ms."""
     import librosa
 
-    power = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=1024, win_length=512, hop_length=HOP, n_mels=BANDS, fmax=RATE / 2)
+    power = librosa.feature.melspectrogram(
+        y=samples, sr=RATE, n_fft=1024, win_length=512, hop_length=hearing.HOP, n_mels=BANDS, fmax=RATE / 2
+    )
     return 10 * np.log10(np.maximum(power, 1e-12))
 
 
@@ -208,7 +131,7 @@ def _mel_places(khz: Iterable[float]) -> list[float]:
     return list(mel / librosa.hz_to_mel(RATE / 2) * BANDS)
 
 
-def _header(figure: Figure, x: float, y: float, name: str, h: _Heard) -> None:
+def _header(figure: Figure, x: float, y: float, name: str, h: hearing.Heard) -> None:
     width, height = figure.get_size_inches()
     facts = [f"{h.seconds:.2f} s", f"{h.level:.1f} dBFS".replace("-", "−")]
     facts.append(f"median F0 {h.median_f0:.0f} Hz" if np.isfinite(h.median_f0) else "no voiced sound")
@@ -219,7 +142,7 @@ def _header(figure: Figure, x: float, y: float, name: str, h: _Heard) -> None:
     figure.text(x / width, 1 - (y + 0.34) / height, "  ·  ".join(facts), size=theme.TINY, color=theme.look().muted, va="center")
 
 
-def _waveform(axes: Axes, h: _Heard, colour: str, peak: float, end: float) -> None:
+def _waveform(axes: Axes, h: hearing.Heard, colour: str, peak: float, end: float) -> None:
     """The range of the samples in each of 500 steps; pale behind it the same, scaled to its own peak."""
     edges = np.unique(np.linspace(0, len(h.samples), min(500, len(h.samples)) + 1).astype(int))[:-1]
     low, high = np.minimum.reduceat(h.samples, edges) / peak, np.maximum.reduceat(h.samples, edges) / peak
@@ -261,7 +184,7 @@ def _words(figure: Figure, wave: Axes, mel: Axes, placed: list[tuple[Word, int, 
             figure.text(box.x0 + middle / across, y, label, size=theme.TINY - 0.5, color=page.ink, ha="center", va="center")
 
 
-def _f0(mel: Axes, h: _Heard, name: str, limits: Any, neutral: float, *, labels: bool) -> None:
+def _f0(mel: Axes, h: hearing.Heard, name: str, limits: Any, neutral: float, *, labels: bool) -> None:
     """Draw F0 in Hz over the spectrogram, on a logarithmic axis of its own at the right, as phoneticians do."""
     from matplotlib import patheffects
 
@@ -306,96 +229,3 @@ def _key(figure: Figure, x: float, y: float, image: Any, *, neutral: bool) -> No
     bar.set_label("mel level (dB under the loudest)", size=theme.TINY)
     bar.set_ticks([-60, -40, -20, 0], labels=["−60", "−40", "−20", "0"], size=theme.TINY)
     bar.outline.set_visible(False)
-
-
-@theme.styled
-def contours(variants: dict[str, Utterance]) -> Figure:
-    """Draw F0 (semitones from the speaker's neutral median, 45 ms) and level (dBFS, 100 ms) over time, one line an emotion.
-
-    Without a neutral variant, F0 is given from the median of all variants, and the axis says so.
-    """
-    heard = _listen(variants)
-    base, zero = "the neutral median", heard["neutral"].median_f0 if "neutral" in heard else float("nan")
-    if not np.isfinite(zero):
-        voiced = np.concatenate([h.f0[np.isfinite(h.f0)] for h in heard.values()])
-        base, zero = "the median of all", float(np.median(voiced)) if len(voiced) else float("nan")
-    title = _titles(heard)
-    subtitle = f"F0 and level of one sentence in {_count(heard)}; at the right each median F0 and the level of the whole utterance."
-    width = 12.0
-    top = theme.heading_height(width, title, subtitle) + 0.12
-    figure = theme.figure(width, top + 2.9 + 0.3 + 2.3 + 0.6)
-    theme.heading(figure, title, subtitle)
-    end = max(h.seconds for h in heard.values())
-    semitones = {name: _smooth(12 * np.log2(h.f0 / zero), 9) for name, h in heard.items()}
-    levels = {}
-    for name, h in heard.items():
-        levels[name] = _power(h.samples, window=1600)
-    floor = min(_typical(x) for x in levels.values()) - SILENCE
-    f0_axes, level_axes = theme.place(figure, 0.85, top, 9.0, 2.9), theme.place(figure, 0.85, top + 3.2, 9.0, 2.3)
-    for name, h in heard.items():
-        style: dict[str, Any] = {
-            "color": theme.color(name),
-            "marker": theme.MARKERS[name],
-            "markersize": 6,
-            "linewidth": 1.9,
-            "label": name,
-        }
-        style |= {"markeredgecolor": theme.look().paper, "markeredgewidth": 0.6}
-        f0_axes.plot(np.arange(len(h.f0)) * world.FRAME, semitones[name], markevery=_every(semitones[name], 60), **style)
-        level = np.where(levels[name] < floor, np.nan, levels[name])
-        level_axes.plot(np.arange(len(level)) * HOP / RATE, level, markevery=_every(level, 30), **style)
-    f0_axes.axhline(0, color=theme.look().muted, linewidth=0.8, linestyle=(0, (1, 2)))
-    inside = np.concatenate([s[np.isfinite(s)] for s in semitones.values()])
-    if len(inside):
-        low, high = np.percentile(inside, [0.5, 99.5])  # octave errors of the tracker must not squeeze the rest
-        f0_axes.set_ylim(min(low, 0) - 1.5, max(high, 0) + 1.5)
-    f0_axes.set(xlim=(0, end), ylabel=f"F0 (semitones from {base})", xticklabels=[])
-    level_axes.set(xlim=(0, end), ylabel="level (dBFS)", xlabel="time (s)")
-    for axes in (f0_axes, level_axes):
-        axes.grid(True, axis="y", color=theme.look().line)
-    _margin(f0_axes, {n: float(12 * np.log2(h.median_f0 / zero)) for n, h in heard.items()}, "{:+.1f} st")
-    _margin(level_axes, {n: h.level for n, h in heard.items()}, "{:.1f} dBFS")
-    return figure
-
-
-def _smooth(values: np.ndarray, width: int) -> np.ndarray:
-    """Mean over `width` frames, of those that hold a value; a frame without one stays so."""
-    known = np.isfinite(values)
-    if not known.any():
-        return values
-    box = np.ones(width)
-    total = np.convolve(np.where(known, values, 0.0), box, "same")
-    return np.where(known, total / np.maximum(np.convolve(known, box, "same"), 1), np.nan)
-
-
-def _every(values: np.ndarray, step: int) -> list[int]:
-    """Places for markers: about every `step` frames, where there is a value."""
-    at = np.flatnonzero(np.isfinite(values))
-    return [int(i) for i in at[step // 3 :: step]]
-
-
-def _margin(axes: Axes, values: dict[str, float], form: str) -> None:
-    """Name the lines at the right of the panel, at their value where there is room; the legend of the figure."""
-    figure = axes.figure
-    box = axes.get_position()
-    width, height = figure.get_size_inches()  # type: ignore[union-attr]
-    margin = figure.add_axes((box.x1 + 0.08 / width, box.y0, 2.0 / width, box.height))
-    low, high = axes.get_ylim()
-    margin.set(xlim=(0, 2.0), ylim=(low, high))
-    margin.axis("off")
-    values = {name: value for name, value in values.items() if np.isfinite(value)}
-    unit = (high - low) / (box.height * height)  # of the axis, an inch
-    places = theme.spread([*values.values()], 0.2 * unit, low + 0.08 * unit, high - 0.08 * unit)
-    for (name, value), y in zip(values.items(), places, strict=True):
-        at = min(max(value, low), high)
-        margin.plot([0.06, 0.26], [at, y], color=theme.color(name), linewidth=0.8, clip_on=False)
-        margin.plot([0.06], [at], marker=theme.MARKERS[name], color=theme.color(name), markersize=6, linestyle="", clip_on=False)
-        margin.text(
-            0.32,
-            y,
-            f"{name}  {form.format(value)}".replace("-", "−").replace("+0.0", "0.0"),
-            size=theme.SMALL,
-            color=theme.ink(name),
-            va="center",
-            weight="bold",
-        )

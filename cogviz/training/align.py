@@ -20,12 +20,11 @@ from tqdm import tqdm
 from cogviz.device import Device
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
-from cogviz.training.data import reference
+from cogviz.training.data import TrainingError, draw_pool, reference
 from cogviz.training.features import Features
 from cogviz.training.recipe import Alignment, Recipe
 from cogviz.training.rewards import ResponseJudge, reward_judge, score
 from cogviz.training.sapo import group_advantages, sapo_loss
-from cogviz.training.sft import TrainingError
 from cogviz.utterance import Utterance
 
 MAX_NEW_TOKENS = {"reason": 190, "direct": 60}
@@ -99,9 +98,7 @@ def run_alignment(
 
     Saves its state every `SAVE_EVERY` steps under `folder` and goes on from there after an interruption.
     """
-    pool = [i for i, u in enumerate(utterances) if u.extra.get("part") in plan.parts]
-    if not pool:
-        raise TrainingError(f"stage III: no utterance in parts {', '.join(plan.parts)}; build the data with: cogviz lime build")
+    pool = draw_pool(utterances, plan.parts)
     accelerator = Accelerator(mixed_precision="bf16" if device.mixed else "no", cpu=device.name == "cpu")
     judge = judge or reward_judge()
     steps = recipe.scaled(plan.steps)

@@ -53,9 +53,15 @@ def draw_examples(count: int, pool: Sequence[int], tasks: dict[str, float], *, s
     return [Example(int(i), str(t)) for i, t in zip(order, names, strict=True)]
 
 
-def draw_pool(utterances: Sequence[Utterance], parts: Sequence[str], *, count: int | None, seed: int) -> list[int]:
-    """Return the indices of the utterances in `parts`; with `count` whole cells (sentence by speaker), drawn until there are so many."""
+def draw_pool(utterances: Sequence[Utterance], parts: Sequence[str], *, count: int | None = None, seed: int = 0) -> list[int]:
+    """Return the indices of the utterances in `parts`; with `count` whole cells (sentence by speaker), drawn until there are so many.
+
+    Raises:
+        TrainingError: there is none.
+    """
     pool = [i for i, u in enumerate(utterances) if u.extra.get("part") in parts]
+    if not pool:
+        raise TrainingError(f"no utterance in parts {', '.join(parts)}; build the data with: cogviz lime build")
     if count is None or count >= len(pool):
         return pool
     grouped: dict[tuple[str, str], list[int]] = {}
@@ -68,6 +74,10 @@ def draw_pool(utterances: Sequence[Utterance], parts: Sequence[str], *, count: i
             break
         chosen += cells[c]
     return sorted(chosen)
+
+
+class TrainingError(RuntimeError):
+    """Raised where training cannot go on; the last good state is kept."""
 
 
 class Examples(Dataset):

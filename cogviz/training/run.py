@@ -23,7 +23,7 @@ from cogviz.models.listener import CogAudioListener
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training import align, card, features, recipe, rewards, sft, tokenizer
-from cogviz.training.data import reference
+from cogviz.training.data import TrainingError, reference
 from cogviz.training.recipe import Recipe
 from cogviz.utterance import Utterance
 
@@ -166,9 +166,7 @@ def _claim(work: Path, plan: Recipe, data: Path) -> None:
     mark = work / "begun.json"
     mine = json.dumps({"recipe": asdict(plan), "data": _fingerprint(data)}, indent=1)
     if mark.exists() and mark.read_text() != mine:
-        raise sft.TrainingError(
-            f"{work} was begun with another recipe, seed, size dial or dataset; give another output folder, or delete it"
-        )
+        raise TrainingError(f"{work} was begun with another recipe, seed, size dial or dataset; give another output folder, or delete it")
     mark.write_text(mine)
 
 
@@ -186,10 +184,6 @@ def _load_weights(model: CogAudioForConditionalGeneration, path: Path) -> None:
     model.load_state_dict(load_file(path), strict=False)
 
 
-def _fingerprint(data: Path) -> dict[str, Any]:
-    plan = json.loads((data / "plan.json").read_text()) if (data / "plan.json").exists() else {}
-    table = data / "metadata.parquet"
-    return {
-        "plan": plan.get("plan", {}).get("name") if isinstance(plan.get("plan"), dict) else plan.get("name"),
-        "metadata_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
-    }
+def _fingerprint(data: Path) -> dict[str, str]:
+    plan = json.loads((data / "plan.json").read_text())
+    return {"plan": plan["plan"]["name"], "metadata_sha256": hashlib.sha256((data / "metadata.parquet").read_bytes()).hexdigest()}

@@ -26,7 +26,6 @@ def sapo_loss(
     *,
     tau_positive: float = TAU_POSITIVE,
     tau_negative: float = TAU_NEGATIVE,
-    weights: Tensor | None = None,
 ) -> Tensor:
     """Mean over the tokens of each output, then over the outputs.
 
@@ -34,7 +33,6 @@ def sapo_loss(
         log_probs, old_log_probs: (N, T) of the sampled tokens under the policy and under the one that sampled.
         advantages: (N,), the same for all tokens of an output.
         mask: (N, T) 1 for tokens of the output.
-        weights: (N,) of the outputs, mean 1 (the route's weight); None: all alike.
 
     Returns:
         The loss: minus the objective of equation 5.
@@ -45,4 +43,4 @@ def sapo_loss(
     per_token = -gate(ratio, tau) * advantage
     mask = mask.to(per_token.dtype)
     per_output = (per_token * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-    return (per_output if weights is None else per_output * weights).mean()
+    return per_output.mean()

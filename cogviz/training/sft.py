@@ -19,17 +19,13 @@ from cogviz.lime.sentences import sentences
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training import reading
-from cogviz.training.data import Examples, collate, draw_examples, draw_pool
+from cogviz.training.data import Examples, TrainingError, collate, draw_examples, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
 from cogviz.utterance import Utterance
 
 READING = "reading"
 """The stage that needs no sound (see `cogviz.training.reading`)."""
-
-
-class TrainingError(RuntimeError):
-    """Raised where training cannot go on; the last good state is kept."""
 
 
 class _StopAtNaN(TrainerCallback):
