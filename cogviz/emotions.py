@@ -56,6 +56,16 @@ LABELS: dict[str, str | None] = {
 }  # fmt: skip
 
 
+def congruence(words: str | None, voice: str | None) -> str | None:
+    """Say whether what the words carry and what the voice carries agree: "congruent" or "conflict".
+
+    None where either is unknown, and where the words are neutral but the voice is not: there is nothing in them that an answer could follow.
+    """
+    if words is None or voice is None or (words == "neutral" and voice != "neutral"):
+        return None
+    return "congruent" if words == voice else "conflict"
+
+
 class UnknownEmotion(ValueError):
     """Raised for an emotion or intensity that cogviz does not know."""
 

@@ -223,12 +223,12 @@ def claims(heard: dict[str, list[Heard]], item: Utterance) -> str:
 
 
 def example(heard: dict[str, list[Heard]], conflicts: Sequence[Utterance]) -> Utterance:
-    """Return a conflict item to show: words with an emotion before neutral ones, then where the models differ most, then the first."""
+    """Return a conflict item to show: where the models differ most, then the first."""
     claimed: dict[str, set[str | None]] = {}
     for answers in heard.values():
         for h in answers:
             claimed.setdefault(h.utterance.id, set()).add(h.claimed)
-    return max(conflicts, key=lambda u: (u.lexical_emotion != "neutral", len(claimed[u.id])))
+    return max(conflicts, key=lambda u: len(claimed[u.id]))
 
 
 def progress(curve: pd.DataFrame) -> list[str]:

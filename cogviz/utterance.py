@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cogviz import audio
+from cogviz.emotions import congruence
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,8 @@ class Utterance:
 
     @property
     def congruence(self) -> str | None:
-        """Say whether words and tone agree: congruent or conflict; None where either is unknown, or the words are neutral and the tone is not."""
-        if self.lexical_emotion is None or self.emotion is None:
-            return None
-        if self.lexical_emotion == "neutral" and self.emotion != "neutral":
-            return None
-        return "congruent" if self.lexical_emotion == self.emotion else "conflict"
+        """Return congruent, conflict or None, as `emotions.congruence` says."""
+        return congruence(self.lexical_emotion, self.emotion)
 
 
 def cells(utterances: Iterable[Utterance]) -> list[dict[str, Utterance]]:

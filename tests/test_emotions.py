@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from cogviz.emotions import EMOTIONS, INTENSITIES, LABELS, UnknownEmotion, emotion, intensity, label
+from cogviz.emotions import EMOTIONS, INTENSITIES, LABELS, UnknownEmotion, congruence, emotion, intensity, label
 
 
 def test_the_seven_emotions_keep_their_order():
@@ -66,3 +66,12 @@ def test_labels_of_corpora_map_to_ours():
 def test_typo_in_a_label_is_an_error_and_not_dropped():
     with pytest.raises(UnknownEmotion, match="unknown emotion label 'angre'"):
         label("angre")
+
+
+@pytest.mark.parametrize(
+    ("words", "voice", "expected"),
+    [("sad", "sad", "congruent"), ("sad", "happy", "conflict"), ("sad", "neutral", "conflict"), ("neutral", "sad", None),
+     ("neutral", "neutral", "congruent"), (None, "sad", None), ("sad", None, None)],
+)  # fmt: skip
+def test_conflict_needs_words_that_carry_an_emotion(words, voice, expected):
+    assert congruence(words, voice) == expected

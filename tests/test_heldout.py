@@ -71,3 +71,9 @@ def test_without_conflicts_the_rest_is_still_measured_and_no_nan_gets_out() -> N
         "model": "m", "measure": "voice_accuracy", "value": 1.0, "low": None, "high": None, "n": 2, "chance": 0.5, "data": "d"
     }  # fmt: skip
     assert rows["valid_chain"]["low"] is None
+
+
+def test_neutral_words_in_other_voices_alone_give_no_following_and_no_error() -> None:
+    rows = by_measure(heldout.figures(heldout.answers([heard("sad", "sad", "I am sad.", words="neutral")]), model="m", data="d"))
+    assert "follows_voice" not in rows
+    assert rows["voice_accuracy"]["value"] == 1

@@ -232,7 +232,9 @@ def test_example_has_words_with_an_emotion_on_which_the_models_differ() -> None:
     )
     items = [neutral, agreed, split]
     answers = {"one": [heard(u, "sad") for u in items], "two": [heard(neutral, "happy"), heard(agreed, "sad"), heard(split, None)]}
-    assert tour.example(answers, items) is split
+    conflicts = [u for u in items if u.congruence == "conflict"]
+    assert conflicts == [agreed, split], "neutral words are no conflict, however the models differ on them"
+    assert tour.example(answers, conflicts) is split
     assert tour.claims(answers, split) == "`one` hears **sad**; `two` hears **no emotion that can be read**"
 
 

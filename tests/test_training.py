@@ -400,7 +400,7 @@ def test_an_example_asks_with_placeholders_and_learns_the_answer_only(make_tiny:
     assert data.target(utterances[3], "transcribe") == utterances[3].text
     assert data.target(utterances[0], "name") == "The voice sounds calm."
     chain = parse(data.target(utterances[3], "reason"))
-    assert chain == data.reference(utterances[3])
+    assert chain == dataset.answer(utterances[3])
     assert parse(data.target(utterances[3], "direct")) == Answer(chain.response)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from cogviz import statistics
-from cogviz.emotions import EMOTIONS, UnknownEmotion
+from cogviz.emotions import EMOTIONS, UnknownEmotion, congruence
 from cogviz.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -173,12 +173,21 @@ def _marginal_chance(truth: np.ndarray, answer: np.ndarray) -> float:
     return statistics.marginal_chance([str(k) for k in truth], [str(k) for k in answer])
 
 
+def _conflicts(items: _Items) -> np.ndarray:
+    """(N,) True where the words carry an emotion and the voice another (`emotions.congruence`)."""
+    names = (*EMOTIONS, None)  # code -1: unknown
+    return np.array([congruence(names[t], names[a]) == "conflict" for t, a in zip(items.words, items.voice, strict=True)], dtype=bool)
+
+
+def has_conflicts(table: Table) -> bool:
+    """Say whether there is an item that `following` can measure."""
+    return bool(_conflicts(_items(table)).any())
+
+
 def following(table: Table) -> Following:
     """Measure whom the answers follow where words and voice disagree; raises `ValueError` where no item is a conflict."""
     every = _items(table)
-    # Neutral words carry no emotion that an answer could follow: they are controls, in any voice.
-    speaking = (every.words >= 0) & (every.words != EMOTIONS.index("neutral"))
-    items = every.where((every.voice >= 0) & speaking & (every.voice != every.words))
+    items = every.where(_conflicts(every))
     if not len(items.voice):
         raise ValueError("no conflict items: following needs items whose words and voice both carry an emotion, and not the same")
     voice, words = (items.answer == items.voice).astype(float), (items.answer == items.words).astype(float)

@@ -62,7 +62,7 @@ def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) ->
     reason, direct = table[table.route == "reason"], table[table.route == "direct"]
     if len(reason):
         rows += dominance.rows(dominance.accuracy(reason), model=model, data=data)
-        if (reason.words.notna() & reason.voice.notna() & (reason.words != reason.voice)).any():
+        if dominance.has_conflicts(reason):
             found = dominance.rows(dominance.following(reason), model=model, data=data)
             rows += [{**row, "measure": "unparsed_on_conflict"} if row["measure"] == "unparsed" else row for row in found]
         share("valid_chain", reason, reason.valid)
@@ -96,6 +96,6 @@ def evaluate(
     routes: Sequence[str] = ("reason",),
     progress: bool = True,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Let a model answer and return (figures, answers). Ambiguous sentences count at mid and high intensity; conflict is where words speak."""
+    """Let a model answer and return (figures, answers). All utterances count: their intensities are the data's choice."""
     table = pd.concat([answers(listener.listen(utterances, route=r, progress=progress)) for r in routes], ignore_index=True)
     return figures(table, model=listener.name, data=data, judge=judge), table

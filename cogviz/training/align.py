@@ -18,9 +18,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cogviz.device import Device
+from cogviz.lime import dataset
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
-from cogviz.training.data import TrainingError, draw_pool, reference
+from cogviz.training.data import TrainingError, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Alignment, Recipe
 from cogviz.training.rewards import ResponseJudge, reward_judge, score
@@ -123,7 +124,7 @@ def run_alignment(
         mask = output_mask(new, processor.tokenizer.eos_token_id)
         texts = [processor.tokenizer.decode(row[keep], skip_special_tokens=True) for row, keep in zip(new, mask, strict=True)]
         spoken = [utterances[i] for i in np.repeat(chosen, plan.group)]
-        parts = score(texts, route, [str(u.emotion) for u in spoken], [reference(u) for u in spoken], judge)
+        parts = score(texts, route, [str(u.emotion) for u in spoken], [dataset.answer(u) for u in spoken], judge)
         rewards = torch.tensor(parts["total"]).view(plan.prompts, plan.group)
         if route not in before:
             before[route] = headroom(rewards.numpy())

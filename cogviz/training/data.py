@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from cogviz.eips import Answer, Chain, render
+from cogviz.eips import Answer, render
 from cogviz.emotions import emotion
+from cogviz.lime import dataset
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training.features import Features
 from cogviz.utterance import Utterance
@@ -20,20 +21,13 @@ GAIN_DB = 4.0
 """Spread of the random recording level in training: microphones differ, so the absolute level must not carry everything."""
 
 
-def reference(utterance: Utterance) -> Answer:
-    """Return the annotation that the builder kept beside an utterance."""
-    extra = utterance.extra
-    chain = Chain(**{step: str(extra[step]) for step in ("perception", "intent", "psychology", "strategy")})
-    return Answer(response=str(extra["response"]), chain=chain)
-
-
 def target(utterance: Utterance, task: str) -> str:
     """Return the text that a model should answer to a task."""
     if task == "transcribe":
         return utterance.text
     if task == "name":
         return f"The voice sounds {emotion(str(utterance.emotion)).adjective}."
-    answer = reference(utterance)
+    answer = dataset.answer(utterance)
     return render(answer if task == "reason" else Answer(answer.response))
 
 

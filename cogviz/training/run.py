@@ -23,7 +23,7 @@ from cogviz.models.listener import CogAudioListener
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training import align, card, features, recipe, rewards, sft, tokenizer
-from cogviz.training.data import TrainingError, reference
+from cogviz.training.data import TrainingError
 from cogviz.training.recipe import Recipe
 from cogviz.utterance import Utterance
 
@@ -37,7 +37,7 @@ def begin(plan: Recipe, utterances: Sequence[Utterance], folder: Path) -> tuple[
         here = folder.parent / plan.start
         return zoo.load(here if (here / "config.json").exists() else plan.start)
     train = [u for u in utterances if u.split == "train"]
-    texts = [u.text for u in train] + [render(reference(u)) for u in train]
+    texts = [u.text for u in train] + [render(dataset.answer(u)) for u in train]
     return zoo.new_nano(tokenizer.train(texts, vocabulary=plan.vocabulary), layers=plan.layers, seed=plan.seed)
 
 

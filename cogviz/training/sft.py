@@ -24,6 +24,7 @@ from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
 from cogviz.utterance import Utterance
 
+LOG_EVERY = 20
 READING = "reading"
 """The stage that needs no sound (see `cogviz.training.reading`)."""
 
@@ -61,7 +62,6 @@ def run_stage(
     folder: Path,
     device: Device,
     resume: bool = True,
-    report_every: int = 20,
 ) -> list[dict[str, float]]:
     """Train `model` in place through one stage and return its curve: [{step, loss, learning_rate, seconds}].
 
@@ -82,7 +82,7 @@ def run_stage(
         examples = draw_examples(steps * stage.batch, pool, stage.tasks, seed=recipe.seed)
         data = Examples(examples, utterances, features, processor, augment=True, seed=recipe.seed)
         collator = partial(collate, pad=pad)
-    log_every = max(1, min(report_every, steps // 5 or 1))
+    log_every = max(1, min(LOG_EVERY, steps // 5 or 1))
     arguments = TrainingArguments(
         output_dir=str(folder / stage.name),
         max_steps=steps,
