@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--ravdess", type=Path)
     parser.add_argument("--emodb", type=Path)
-    parser.add_argument("--train", type=int, default=6000, help="training utterances of the probes")
+    parser.add_argument("--train", type=int, default=4000, help="training utterances of the probes")
     parser.add_argument("--words", type=int, default=160, help="utterances transcribed, neutral and expressive each")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
