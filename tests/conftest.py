@@ -44,7 +44,7 @@ def _has_chromium() -> bool:
 @pytest.fixture(scope="session")
 def make_tiny() -> Callable[..., Pair]:
     """Makes an untrained CogAudio of two small encoder and two small language layers; keywords go to its config."""
-    from transformers import LlamaConfig, WhisperConfig, WhisperFeatureExtractor
+    from transformers import Lfm2Config, WhisperConfig, WhisperFeatureExtractor
 
     from cogviz.eips import render
     from cogviz.emotions import EMOTIONS
@@ -69,8 +69,9 @@ def make_tiny() -> Callable[..., Pair]:
             decoder_ffn_dim=64, vocab_size=64, num_mel_bins=80, pad_token_id=0, bos_token_id=1, eos_token_id=1, decoder_start_token_id=1,
             init_std=0.2,
         )  # fmt: skip
-        text = LlamaConfig(
-            vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+        text = Lfm2Config(
+            vocab_size=len(words), hidden_size=32, intermediate_size=64, block_auto_adjust_ff_dim=False, num_hidden_layers=2,
+            layer_types=["conv", "full_attention"], num_attention_heads=2, num_key_value_heads=1,
             max_position_embeddings=1024, tie_word_embeddings=True, initializer_range=0.2, bos_token_id=None,
             eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
         )  # fmt: skip

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import groupby
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -183,11 +183,14 @@ def test_the_reading_stage_needs_no_sound_and_its_salads_cannot_be_learned_by_he
     assert sum(s in texts for s in said) / 200 == pytest.approx(1 - reading.SALAD, abs=0.1)
     assert set(" ".join(said).split()) == set(" ".join(texts).split())
     place = processor.tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)
-    blank = processor.tokenizer.pad_token_id
-    for row in (rows[i] for i in range(20)):
+    right = wrong = 0
+    for row in (rows[i] for i in range(200)):
         assert row["input_ids"].count(place) == len(row["frame_tokens"]) + processor.tone_tokens
         spoken = [t for t in row["labels"] if t != -100][:-1]
-        assert [t for t, _ in groupby(t for t in row["frame_tokens"] if t != blank)] == [t for t, _ in groupby(spoken)]
+        same = SequenceMatcher(None, spoken, row["frame_tokens"], autojunk=False)
+        right += sum(block.size for block in same.get_matching_blocks())
+        wrong += len(spoken)
+    assert right / wrong == pytest.approx((1 - reading.DROPPED) * (1 - reading.WRONG), abs=0.03)
     assert rows[5] == reading.ReadingExamples(texts, processor, count=6, seed=3)[5]
 
 

@@ -48,6 +48,21 @@ def encode_layers(encoder: WhisperEncoder, input_features: Tensor, mask: Tensor)
     return pooled, count > 0
 
 
+def _packed(mask: Tensor, *, left: bool = False) -> Tensor:
+    """(B, S') the places that are attended to, in their order, so that no row is longer than the longest needs; padding on one side.
+
+    Rows must be packed and not only masked: a language model with convolutions would see the gaps.
+    """
+    longest = int(mask.sum(dim=1).max())
+    order = mask.bool().to(torch.int8).argsort(dim=1, descending=not left, stable=True)
+    return order[:, -longest:] if left else order[:, :longest]
+
+
+def _take(values: Tensor, order: Tensor) -> Tensor:
+    """(B, S, H) -> (B, S', H) the values at `_packed` places."""
+    return values.gather(1, order[..., None].expand(-1, -1, values.shape[2]))
+
+
 class LayerMix(nn.Module):
     """A learned convex combination of the encoder's layers, each brought to the same scale first; or the last layer alone."""
 
@@ -64,9 +79,10 @@ class LayerMix(nn.Module):
 
 
 class CogAudioConnector(nn.Module):
-    """Encoder layers -> embeddings: one per 80 ms for the words, and a few for the tone of the whole utterance.
+    """Encoder layers -> which token each 80 ms frame says, and a few embeddings for the tone of the whole utterance.
 
-    The level of each frame goes in beside it, because Whisper's log-mel is scaled to its own maximum and forgets how loud a voice is.
+    The words reach the language model in its own language: as the embeddings of the tokens, weighted by what CTC makes of the frame (after
+    LegoSLM, arXiv 2505.11352). The tone is whatever else of the encoder's layers helps: attentive mean and deviation over time. The level of each frame goes in beside it, because Whisper's log-mel is scaled to its own maximum and forgets how loud a voice is.
     """
 
     def __init__(self, config: CogAudioConfig) -> None:
@@ -75,10 +91,11 @@ class CogAudioConnector(nn.Module):
         out = config.text_config.hidden_size
         self.words_mix = LayerMix(layers, width, config.layers)
         self.tone_mix = LayerMix(layers, width, config.layers)
-        self.words = nn.Sequential(nn.Linear(width + 1, config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, out))
-        self.radius = nn.Parameter(torch.tensor(1.0))
+        self.words = nn.Sequential(
+            nn.Linear(width + 1, config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, config.text_config.vocab_size)
+        )
         self.dropout = nn.Dropout(config.connector_dropout)
-        self.tone_tokens = config.tone_tokens
+        self.tone_tokens, self.out = config.tone_tokens, out
         if self.tone_tokens:
             self.attend = nn.Linear(width + 1, self.tone_tokens)
             self.tone = nn.Sequential(
@@ -90,12 +107,8 @@ class CogAudioConnector(nn.Module):
             self.tone_norm = nn.BatchNorm1d(2 * (width + 1), affine=False)
             self.tone_place = nn.Parameter(torch.zeros(self.tone_tokens, out))
 
-    def project(self, words: Tensor) -> Tensor:
-        """Put word embeddings on a sphere of learned radius: only their direction speaks, as in the CTC loss that forms them."""
-        return nn.functional.normalize(words.float(), dim=-1).to(words.dtype) * self.radius
-
     def forward(self, states: Tensor, levels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ((B, tone + T, H) embeddings, (B, tone + T) mask).
+        """Return ((B, T, V) log-probabilities of the token that a frame says, (B, K, H) embeddings of the tone).
 
         Args:
             states: (B, L + 1, T, D) from `encode_layers`.
@@ -103,17 +116,16 @@ class CogAudioConnector(nn.Module):
             mask: (B, T).
         """
         levels = levels.to(states.dtype)[..., None]
-        words = self.project(self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1))))
+        words = self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1))).float().log_softmax(-1)
         if not self.tone_tokens:
-            return words, mask
+            return words, states.new_zeros(len(states), 0, self.out)
         frames = self.dropout(torch.cat([self.tone_mix(states), levels], dim=-1))
         score = self.attend(frames).float().masked_fill(~mask[..., None], -1e9).softmax(dim=1).to(frames.dtype)
         mean = torch.einsum("btk,btd->bkd", score, frames)
         spread = (torch.einsum("btk,btd->bkd", score, frames.square()) - mean.square()).clamp(min=1e-5).sqrt()
         pooled = torch.cat([mean, spread], dim=-1)
         pooled = self.tone_norm(pooled.float().flatten(0, 1)).view_as(pooled).to(pooled.dtype)
-        tone = self.tone(pooled) + self.tone_place
-        return torch.cat([tone, words], dim=1), torch.cat([mask.new_ones(len(mask), self.tone_tokens), mask], dim=1)
+        return words, self.tone(pooled) + self.tone_place
 
 
 class CogAudioPreTrainedModel(PreTrainedModel):
@@ -139,7 +151,6 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         self.audio_encoder = WhisperEncoder(config.audio_config)
         self.connector = CogAudioConnector(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
-        self.ctc_scale = nn.Parameter(torch.tensor(2.7))
         self.post_init()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
@@ -178,30 +189,59 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             weight = self.audio_encoder.conv1.weight
             return encode_layers(self.audio_encoder, input_features.to(weight.dtype), feature_attention_mask)
 
-    def embed(self, input_ids: Tensor, audio_states: Tensor, audio_levels: Tensor, audio_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ((B, S, H) text embeddings with the audio put in place of the placeholders, (B, T, H) the audio embeddings of the words).
+    def embed(
+        self, input_ids: Tensor, attention_mask: Tensor, audio_states: Tensor, audio_levels: Tensor, audio_mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Put the audio in place of the placeholders.
+
+        Returns:
+            (B, S, H) embeddings; (B, S) attention mask, 0 where a frame holds no new word (see `spoken`); (B, T, V) log-probabilities of the
+            token that a frame says.
 
         Raises:
             ValueError: the number of placeholders is not the number of audio embeddings.
         """
-        embeds = self.get_input_embeddings()(input_ids)
-        audio, mask = self.connector(audio_states.to(embeds.dtype), audio_levels, audio_mask.bool())
-        return self._placed(embeds, input_ids, audio, mask), audio[:, self.connector.tone_tokens :]
+        mask = audio_mask.bool()
+        table = self._table()
+        words, tone = self.connector(audio_states.to(table.dtype), audio_levels, mask)
+        blank = self.config.audio_token_id
+        said = words.index_fill(-1, torch.tensor([blank], device=words.device), float("-inf")).softmax(-1).to(table.dtype) @ table
+        spoken = torch.cat([mask.new_ones(tone.shape[:2]), self.spoken(words, mask)], dim=1)
+        there = torch.cat([mask.new_ones(tone.shape[:2]), mask], dim=1)
+        embeds = self._placed(self.get_input_embeddings()(input_ids), input_ids, torch.cat([tone.to(said.dtype), said], dim=1), there)
+        kept = attention_mask.masked_scatter(input_ids == blank, spoken[there].to(attention_mask.dtype))
+        return embeds, kept, words
+
+    def spoken(self, words: Tensor, mask: Tensor) -> Tensor:
+        """(B, T) True where a frame says a token: neither the CTC's blank nor what the frame before says.
+
+        The language model attends to these frames only, so that it reads about as many embeddings as there are tokens in the sentence (CTC
+        compression: Gaido et al. 2021, arXiv 2102.01578; Wu et al. 2023, arXiv 2307.03917). Positions are counted without the others.
+        """
+        best = words.argmax(dim=-1)
+        repeats = torch.zeros_like(mask)
+        repeats[:, 1:] = best[:, 1:] == best[:, :-1]
+        return mask & (best != self.config.audio_token_id) & ~repeats
+
+    def _table(self) -> Tensor:
+        return torch.as_tensor(self.get_input_embeddings().weight)
 
     def simulate(self, input_ids: Tensor, frame_tokens: Tensor) -> Tensor:
-        """Return text embeddings with simulated speech in place of the placeholders: noisy token embeddings, no tone (see `training.reading`).
+        """Return text embeddings with simulated speech in place of the placeholders, without tone (see `training.reading`).
 
         Args:
-            frame_tokens: (B, T) the token that each frame stands for; -100 is padding.
+            frame_tokens: (B, T) the token that each frame says; -100 is padding. Up to half of another token is mixed in.
+
+        Raises:
+            ValueError: the number of placeholders is not the number of frames and tone tokens.
         """
-        embeds = self.get_input_embeddings()(input_ids)
-        mask = frame_tokens != -100
-        frames = nn.functional.normalize(self.get_input_embeddings()(frame_tokens.clamp(min=0)).float(), dim=-1)
-        noise = nn.functional.normalize(torch.randn_like(frames), dim=-1) * 1.2 * torch.rand_like(frames[..., :1])
-        words = self.connector.project(frames + noise)
+        table, mask = self._table(), frame_tokens != -100
+        doubt = 0.5 * torch.rand(frame_tokens.shape, device=table.device)[..., None].to(table.dtype) ** 2
+        other = torch.randint_like(frame_tokens, len(table))
+        words = (1 - doubt) * table[frame_tokens.clamp(min=0)] + doubt * table[other]
         tone = words.new_zeros(len(words), self.connector.tone_tokens, words.shape[-1])
-        audio = torch.cat([tone, words], dim=1)
-        return self._placed(embeds, input_ids, audio, torch.cat([mask.new_ones(tone.shape[:2]), mask], dim=1))
+        embeds = self.get_input_embeddings()(input_ids)
+        return self._placed(embeds, input_ids, torch.cat([tone, words], dim=1), torch.cat([mask.new_ones(tone.shape[:2]), mask], dim=1))
 
     def _placed(self, embeds: Tensor, input_ids: Tensor, audio: Tensor, mask: Tensor) -> Tensor:
         places = input_ids == self.config.audio_token_id
@@ -232,51 +272,91 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Next-token logits, and the loss where `labels` (B, S; -100 is ignored) are given.
+        """Next-token logits, and the loss where `labels` (B, S; -100 is ignored) are given; zero logits at places that are not attended to.
 
-        In training, `ctc_labels` (B, U; -100 is padding), the tokens of the spoken words, add a CTC loss on the audio embeddings: it draws
-        each toward the embedding of the token that is being said, so that the language model finds the words in its own language.
-        `frame_tokens` (B, T) put simulated speech in place of the audio (see `simulate`).
+        In training, `ctc_labels` (B, U; -100 is padding), the tokens of the spoken words, add a CTC loss. Without `input_ids` it is the
+        whole loss. `frame_tokens` (B, T) put simulated speech in place of the audio (see `simulate`).
         """
+        if input_ids is None and ctc_labels is not None:
+            words, _ = self.connector(audio_states, audio_levels, torch.as_tensor(audio_mask).bool())
+            return CausalLMOutputWithPast(loss=self._ctc(words, torch.as_tensor(audio_mask), ctc_labels))
         aside: Tensor | float = 0.0
         if frame_tokens is not None and input_ids is not None:
             inputs_embeds, input_ids = self.simulate(input_ids, frame_tokens), None
-        if inputs_embeds is None and input_ids is not None and (input_features is not None or audio_states is not None):
-            if audio_states is None:
-                if input_features is None or feature_attention_mask is None:
-                    raise ValueError("input_features need feature_attention_mask; build both with the processor")
-                audio_states, audio_mask = self.encode(input_features, feature_attention_mask)
-            if audio_levels is None or audio_mask is None:
-                raise ValueError("audio needs audio_levels (and audio_states need audio_mask); build them with the processor")
-            inputs_embeds, words = self.embed(input_ids, audio_states, audio_levels, audio_mask)
+        audio_given = input_features is not None or audio_states is not None
+        if inputs_embeds is None and input_ids is not None and audio_given:
+            inputs_embeds, attention_mask, words, audio_mask = self._hear(
+                input_ids, attention_mask, input_features, feature_attention_mask, audio_states, audio_mask, audio_levels
+            )
             input_ids = None
             if ctc_labels is not None:
                 aside = self._ctc(words, audio_mask, ctc_labels)
         if labels is not None and self.training:
+            if audio_given and inputs_embeds is not None and attention_mask is not None:
+                order = _packed(attention_mask)
+                inputs_embeds, attention_mask, labels = (
+                    _take(inputs_embeds, order),
+                    attention_mask.gather(1, order),
+                    labels.gather(1, order),
+                )
             loss = self._loss(
                 labels, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, inputs_embeds=inputs_embeds
             )
             return CausalLMOutputWithPast(loss=loss + aside)
-        return self.language_model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            labels=labels,
+        if not audio_given or inputs_embeds is None or attention_mask is None:
+            return self.language_model(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=past_key_values,
+                inputs_embeds=inputs_embeds,
+                labels=labels,
+                use_cache=use_cache,
+                logits_to_keep=logits_to_keep,
+                **kwargs,
+            )
+        order = _packed(attention_mask, left=True)
+        kept = attention_mask.gather(1, order)
+        out = self.language_model(
+            attention_mask=kept,
+            position_ids=(kept.cumsum(dim=1) - 1).clamp(min=0),
+            inputs_embeds=_take(inputs_embeds, order),
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
+        if isinstance(logits_to_keep, int) and logits_to_keep == 0:
+            shape = (*attention_mask.shape, out.logits.shape[-1])
+            out.logits = out.logits.new_zeros(shape).scatter(1, order[..., None].expand_as(out.logits), out.logits)
+            if labels is not None:
+                out.loss = self.language_model.loss_function(logits=out.logits, labels=labels, vocab_size=out.logits.shape[-1])
+        return out
+
+    def _hear(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        input_features: Tensor | None = None,
+        feature_attention_mask: Tensor | None = None,
+        audio_states: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+        audio_levels: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`embed` for either kind of audio: (embeddings, attention mask, what the frames say, their mask)."""
+        if audio_states is None:
+            if input_features is None or feature_attention_mask is None:
+                raise ValueError("input_features need feature_attention_mask; build both with the processor")
+            audio_states, audio_mask = self.encode(input_features, feature_attention_mask)
+        if audio_levels is None or audio_mask is None:
+            raise ValueError("audio needs audio_levels (and audio_states need audio_mask); build them with the processor")
+        attention_mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return *self.embed(input_ids, attention_mask, audio_states, audio_levels, audio_mask), audio_mask
 
     def _ctc(self, words: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-        """CTC (Graves et al. 2006) over the language model's own embeddings, mean per token; the padding token is the blank."""
-        table = nn.functional.normalize(torch.as_tensor(self.get_input_embeddings().weight).float(), dim=-1)
-        scores = nn.functional.normalize(words.float(), dim=-1) @ table.T * self.ctc_scale.exp()
-        blank = self.config.text_config.pad_token_id
+        """CTC (Graves et al. 2006), mean per token; the placeholder of the audio is the blank."""
         lengths = (labels != -100).sum(dim=1)
         return nn.functional.ctc_loss(
-            scores.log_softmax(-1).transpose(0, 1), labels.clamp(min=0), mask.sum(dim=1), lengths, blank=blank, zero_infinity=True
+            words.transpose(0, 1), labels.clamp(min=0), mask.sum(dim=1), lengths, blank=self.config.audio_token_id, zero_infinity=True
         )
 
     def _loss(self, labels: Tensor, **inputs: Any) -> Tensor:
@@ -287,14 +367,18 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         logits = self.get_output_embeddings()(hidden[kept])
         return nn.functional.cross_entropy(logits.float(), wanted[kept])
 
-    def prepare_inputs_for_generation(self, input_ids: Tensor, **kwargs: Any) -> dict[str, Any]:
-        """Hand the audio on in the first step only; later steps find it in the cache."""
-        audio = {
-            name: kwargs.pop(name, None)
-            for name in ("input_features", "feature_attention_mask", "audio_states", "audio_mask", "audio_levels")
-        }
-        first = kwargs.get("is_first_iteration", False)
-        inputs = super().prepare_inputs_for_generation(input_ids, **kwargs)
-        if first or not kwargs.get("use_cache", True):
-            inputs.update({name: value for name, value in audio.items() if value is not None})
-        return inputs
+    def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
+        """Generate as transformers does; the audio is heard once, before the first token."""
+        names = ("input_features", "feature_attention_mask", "audio_states", "audio_mask", "audio_levels")
+        audio = {name: value for name in names if (value := kwargs.pop(name, None)) is not None}
+        if not audio:
+            return super().generate(inputs, **kwargs)
+        inputs = kwargs.pop("input_ids", inputs)
+        with torch.no_grad():
+            embeds, mask, *_ = self._hear(inputs, kwargs.pop("attention_mask", None), **audio)
+        order = _packed(mask, left=True)
+        out = super().generate(inputs_embeds=_take(embeds, order), attention_mask=mask.gather(1, order), **kwargs)
+        if isinstance(out, Tensor):
+            return torch.cat([inputs, out], dim=1)
+        out.sequences = torch.cat([inputs, out.sequences], dim=1)
+        return out

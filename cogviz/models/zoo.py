@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoModel, AutoProcessor, LlamaConfig, WhisperConfig, WhisperFeatureExtractor
+from transformers import AutoConfig, AutoModel, AutoProcessor, Lfm2Config, WhisperConfig, WhisperFeatureExtractor
 
 from cogviz.models import backbones
 from cogviz.models.configuration import CogAudioConfig
@@ -34,6 +35,8 @@ class UnknownModel(ValueError):
 
 def register() -> None:
     """Make `AutoConfig`, `AutoModel` and `AutoProcessor` know CogAudio."""
+    # Whoever has no CUDA kernel for short convolutions can do nothing about it, and needs none.
+    logging.getLogger("transformers.integrations.hub_kernels").addFilter(lambda record: "causal_conv1d" not in record.getMessage())
     AutoConfig.register("cogaudio", CogAudioConfig, exist_ok=True)
     AutoModel.register(CogAudioConfig, CogAudioForConditionalGeneration, exist_ok=True)
     AutoProcessor.register(CogAudioConfig, CogAudioProcessor, exist_ok=True)
@@ -62,15 +65,15 @@ def folder(name: str | Path) -> Path:
 @contextmanager
 def _without_bars() -> Iterator[None]:
     """Loading takes a tenth of a second: transformers' progress bars would only stand in the way of what is printed."""
-    from transformers.utils import logging
+    from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    shown = is_progress_bar_enabled()
+    disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            enable_progress_bar()
 
 
 def load(name: str | Path) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
@@ -93,16 +96,20 @@ def load(name: str | Path) -> tuple[CogAudioForConditionalGeneration, CogAudioPr
 def new_nano(
     tokenizer: PreTrainedTokenizerFast, *, layers: str = "mix", seed: int = 0
 ) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
-    """Make an untrained nano: the pretrained encoder, a fresh connector and a fresh language model of 4.2 million parameters."""
+    """Make an untrained nano: the pretrained encoder, a fresh connector and a fresh language model of 3.7 million parameters."""
     import torch
 
     torch.manual_seed(seed)
     whisper = backbones.whisper_encoder()
-    text = LlamaConfig(
+    # Gated short convolutions and attention in turn (LFM2: Amini et al. 2025, arXiv 2511.23404): a convolution sees the token before, which is
+    # what an attention layer needs to repeat what it hears, so that copying is learned in a fraction of a plain transformer's steps.
+    text = Lfm2Config(
         vocab_size=len(tokenizer),
         hidden_size=256,
-        intermediate_size=512,
+        intermediate_size=384,
+        block_auto_adjust_ff_dim=False,
         num_hidden_layers=6,
+        layer_types=["conv", "full_attention"] * 3,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=1024,
@@ -120,9 +127,13 @@ def new_nano(
         encoder_folder=f"../{ENCODER}",
     )
     model = CogAudioForConditionalGeneration(config)
+    with torch.no_grad():  # rows of length 1: what is heard, a mixture of them, is then as large as what the layers add to it
+        model.get_input_embeddings().weight.mul_(1 / (text.initializer_range * text.hidden_size**0.5))
     model.audio_encoder.load_state_dict(whisper.state_dict())
     model.audio_encoder.requires_grad_(False)
-    model.generation_config.update(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    model.generation_config.update(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, suppress_tokens=[config.audio_token_id]
+    )
     return model, CogAudioProcessor(WhisperFeatureExtractor(feature_size=80), tokenizer, tone_tokens=config.tone_tokens)
 
 

@@ -1,11 +1,13 @@
 """What makes a model listen? The 2 x 2 {last layer, layer mix} x {tone agrees with words, LIME}: same stages, same steps, same kind of replies.
 
 Both kinds of training speech use the emotional sentences and the same number of utterances: in one every sentence is said in the tone of its
-words, in the other whole cells of lexically identical, multi-emotion speech. Stage 0 depends on layers and seed only and is shared.
+words, in the other whole cells of lexically identical, multi-emotion speech. What comes before that depends on layers and seed only and is
+shared.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,16 @@ from cogviz.evaluation import dominance
 from cogviz.training import recipe, run
 
 LAYERS = {"last": "last layer", "mix": "layer mix"}
+SHARED = ("reading", "hearing", "alignment")
+"""Stages that all speech goes into, whatever the cell."""
+
 SPEECH = {"agrees": ("agreeing_train",), "lime": ("emotional_train",)}
+HELD_OUT = ("emotional_test",)
+"""Words x voice: the only part in which the two can disagree."""
+
+UTTERANCES = 2340
+"""Of either kind of training speech: all that agree, and as many of the others, in whole cells."""
+
 LABELS = {"agrees": "agrees", "lime": "LIME"}
 COLUMNS = ["encoder", "training speech", "measure", "value", "low", "high", "n", "chance", "seed"]
 
@@ -26,13 +37,12 @@ COLUMNS = ["encoder", "training speech", "measure", "value", "low", "high", "n",
 def plan(layers: str, speech: str, seed: int, scale: float) -> recipe.Recipe:
     """Return the recipe of one cell of the 2 x 2: the baseline's stages with other layers and other speech."""
     base = recipe.read("nano-baseline", seed=seed, scale=scale)
-    *before, sft = base.stages
     return replace(
         base,
         name=f"{layers}-{speech}-{seed}",
         about=f"One cell of the 2 x 2: {LAYERS[layers]}, training speech {LABELS[speech]}, seed {seed}.",
         layers=layers,
-        stages=(*before, replace(sft, parts=SPEECH[speech], utterances=1170)),
+        stages=tuple(s if s.name in SHARED else replace(s, parts=SPEECH[speech], utterances=UTTERANCES) for s in base.stages),
     )
 
 
@@ -50,10 +60,8 @@ def measure(
             tables = []
             for seed in range(seeds):
                 cell = plan(layers, speech, seed, scale)
-                _share_alignment(folder, cell.name, f"{layers}-{'agrees' if speech == 'lime' else 'lime'}-{seed}")
-                where = folder / cell.name
-                if not (where / "figures.json").exists():
-                    run.train(cell, data=data, output=folder, device=device, limit=limit, progress=progress)
+                _share(folder, cell)
+                where = run.train(cell, data=data, output=folder, device=device, limit=limit, held_out=HELD_OUT, progress=progress)
                 answers = pd.read_parquet(where / "run" / "answers.parquet")
                 answers = answers[(answers.part == "emotional_test") & (answers.route == "reason")]
                 tables.append(answers)
@@ -71,11 +79,15 @@ def _figures(answers: pd.DataFrame) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k in COLUMNS} for row in found if row["measure"] in wanted]
 
 
-def _share_alignment(folder: Path, name: str, twin: str) -> None:
-    """Copy a finished stage 0 of the cell with the same layers and seed."""
-    source, target = folder / twin / "run", folder / name / "run"
-    if (source / "alignment.done.json").exists() and not (target / "alignment.done.json").exists():
-        target.mkdir(parents=True, exist_ok=True)
-        for stage in ("reading", "alignment"):
-            for file in (f"{stage}.safetensors", f"{stage}.done.json"):
-                shutil.copy(source / file, target / file)
+def _share(folder: Path, cell: recipe.Recipe) -> None:
+    """Copy what other cells of the same seed and size have finished before the speech matters: text only from any, the rest from equal layers."""
+    target = folder / cell.name / "run"
+    for mark in sorted(folder.glob("*/run/begun.json")):
+        other = json.loads(mark.read_text())["recipe"]
+        if (other["seed"], other["scale"]) != (cell.seed, cell.scale):
+            continue
+        for stage in SHARED if other["layers"] == cell.layers else SHARED[:1]:
+            if (mark.parent / f"{stage}.done.json").exists() and not (target / f"{stage}.done.json").exists():
+                target.mkdir(parents=True, exist_ok=True)
+                for file in (f"{stage}.safetensors", f"{stage}.done.json"):
+                    shutil.copy(mark.parent / file, target / file)

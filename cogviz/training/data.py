@@ -111,9 +111,9 @@ class Examples(Dataset):
         return {"states": states, "levels": levels, "input_ids": before + answer, "labels": [-100] * len(before) + answer, "spoken": spoken}
 
 
-def collate(rows: Sequence[dict[str, Any]], *, pad: int) -> dict[str, torch.Tensor]:
-    """Pad rows to one batch: text on the right, frames at the end."""
-    text = max(len(r["input_ids"]) for r in rows)
+def collate(rows: Sequence[dict[str, Any]], *, pad: int, text: bool = True) -> dict[str, torch.Tensor]:
+    """Pad rows to one batch: text on the right, frames at the end. `text` False leaves prompt and answer out: audio and its CTC labels only."""
+    width = max(len(r["input_ids"]) for r in rows)
     frames = max(r["states"].shape[1] for r in rows)
     longest = max(len(r["spoken"]) for r in rows)
     states = np.zeros((len(rows), rows[0]["states"].shape[0], frames, rows[0]["states"].shape[2]), dtype=np.float16)
@@ -122,12 +122,16 @@ def collate(rows: Sequence[dict[str, Any]], *, pad: int) -> dict[str, torch.Tens
     for i, r in enumerate(rows):
         length = r["states"].shape[1]
         states[i, :, :length], levels[i, :length], mask[i, :length] = r["states"], r["levels"], True
-    return {
-        "input_ids": torch.tensor([r["input_ids"] + [pad] * (text - len(r["input_ids"])) for r in rows]),
-        "labels": torch.tensor([r["labels"] + [-100] * (text - len(r["labels"])) for r in rows]),
-        "attention_mask": torch.tensor([[1] * len(r["input_ids"]) + [0] * (text - len(r["input_ids"])) for r in rows]),
+    audio = {
         "ctc_labels": torch.tensor([r["spoken"] + [-100] * (longest - len(r["spoken"])) for r in rows]),
         "audio_states": torch.from_numpy(states).float(),
         "audio_levels": torch.from_numpy(levels),
         "audio_mask": torch.from_numpy(mask),
+    }
+    if not text:
+        return audio
+    return audio | {
+        "input_ids": torch.tensor([r["input_ids"] + [pad] * (width - len(r["input_ids"])) for r in rows]),
+        "labels": torch.tensor([r["labels"] + [-100] * (width - len(r["labels"])) for r in rows]),
+        "attention_mask": torch.tensor([[1] * len(r["input_ids"]) + [0] * (width - len(r["input_ids"])) for r in rows]),
     }

@@ -1,8 +1,8 @@
 """Text-only pretraining: the language model learns to read what the connector will give it, before it hears a sound.
 
 An untrained language model that meets a few thousand spoken sentences learns them by heart and never learns to listen. So it first repeats
-sentences, half of them word salads that nothing but reading can repeat, from *simulated frames*: the embeddings of the sentence's
-own tokens, stretched, with blanks between them and noise, which is what the CTC loss makes of the connector's output.
+sentences, more than half of them word salads that nothing but reading can repeat, from *simulated frames*: the embeddings of the sentence's
+own tokens, each mixed with a little of another, and now and then a token too few, too many or wrong, which is what CTC compression leaves of the connector's output.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from cogviz.models.processing import CogAudioProcessor
 
 SALAD = 0.6
 """Share of word salads."""
+
+DROPPED, WRONG, ADDED = 0.03, 0.05, 0.03
+"""Chance of each token to be missed, misheard, or followed by one that was not said."""
 
 
 class ReadingExamples(Dataset):
@@ -37,11 +40,14 @@ class ReadingExamples(Dataset):
         text = " ".join(draw.choice(self.words, draw.integers(4, 12))) if salad else self.texts[draw.integers(len(self.texts))]
         tokenizer = self.processor.tokenizer
         spoken = tokenizer(text, add_special_tokens=False)["input_ids"]
-        blank = tokenizer.pad_token_id
-        frames = [blank] * int(draw.integers(0, 4))
-        for token in spoken:
-            frames += [token] * (1 + int(draw.random() < 0.3)) + [blank] * min(int(draw.geometric(0.45)) - 1, 5)
-        frames += [blank] * int(draw.integers(0, 4))
+        others = draw.integers(len(tokenizer), size=(len(spoken), 2))
+        chances = draw.random((len(spoken), 3))
+        frames = []
+        for token, (instead, added), chance in zip(spoken, others.tolist(), chances, strict=True):
+            if chance[0] >= DROPPED:
+                frames.append(instead if chance[1] < WRONG else token)
+            if chance[2] < ADDED:
+                frames.append(added)
         before = tokenizer(self.processor.prompt("transcribe", len(frames) + self.processor.tone_tokens), add_special_tokens=False)[
             "input_ids"
         ]

@@ -67,7 +67,7 @@ class Recipe:
     about: str
     start: str | None = None
     layers: str = "mix"
-    vocabulary: int = 2560
+    vocabulary: int = 2048
     seed: int = 0
     scale: float = 1.0
     stages: tuple[Stage, ...] = ()

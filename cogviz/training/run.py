@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -50,15 +51,17 @@ def train(
     scale: float = 1.0,
     seed: int = 0,
     limit: int | None = None,
+    held_out: Sequence[str] = HELD_OUT,
     progress: bool = True,
 ) -> Path:
-    """Train a variant and return its checkpoint folder, `output`/<variant>. An interrupted run goes on where it stopped.
+    """Train a variant and return its checkpoint folder, `output`/<variant>. An interrupted run goes on where it stopped; a finished one is left.
 
     Args:
         name: a recipe's name or YAML file, or a `Recipe` (then `scale` and `seed` are its own).
         data: a dataset folder of `cogviz lime build nano`.
         scale: size dial, multiplies every number of steps.
-        limit: held-out utterances a part that are measured; None: all.
+        limit: about so many held-out utterances a part are measured; None: all.
+        held_out: the parts that are measured.
     """
     plan = name if isinstance(name, Recipe) else recipe.read(name, scale=scale, seed=seed)
     folder = Path(output) / plan.name
@@ -66,6 +69,8 @@ def train(
     utterances = dataset.read(data)
     work.mkdir(parents=True, exist_ok=True)
     _claim(work, plan, Path(data))
+    if (folder / "figures.json").exists():
+        return folder
     model, processor = begin(plan, utterances, folder)
     stored = features.encode(utterances, model, processor, Path(data) / "features", bf16=device.mixed, progress=progress)
     model.to(device.name)
@@ -103,6 +108,7 @@ def train(
         "torch": torch.__version__,
         "device": device.reason,
         "seconds": round(seconds),
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1),  # kB on Linux
         "recipe": asdict(plan),
         "data": _fingerprint(Path(data)),
         "parameters": sum(p.numel() for n, p in model.named_parameters() if not n.startswith("audio_encoder.")),
@@ -110,7 +116,7 @@ def train(
     }
     (folder / "run.json").write_text(json.dumps(about, indent=1))
     pd.DataFrame(curves, columns=["stage", "step", "name", "value"]).to_csv(folder / "curve.csv", index=False)
-    measure(folder, utterances, model=model, processor=processor, states=stored.by_id(), limit=limit, progress=progress)
+    measure(folder, utterances, model=model, processor=processor, states=stored.by_id(), limit=limit, held_out=held_out, progress=progress)
     return folder
 
 
@@ -122,14 +128,16 @@ def measure(
     processor: CogAudioProcessor,
     states: Mapping[str, Any] | None = None,
     limit: int | None = None,
+    held_out: Sequence[str] = HELD_OUT,
     progress: bool = True,
 ) -> None:
     """Measure a checkpoint on the held-out parts and write figures.json, answers.parquet (under run/) and the model card."""
     listener = CogAudioListener.of(model.cpu(), processor, name=folder.name, batch=64, states=states)
     judge = rewards.evaluation_judge()
     rows, tables = [], []
-    for part in HELD_OUT:
-        chosen = [u for u in utterances if u.extra.get("part") == part][:limit]
+    for part in held_out:
+        chosen = [u for u in utterances if u.extra.get("part") == part]
+        chosen = chosen[:: max(1, len(chosen) // limit)] if limit else chosen
         if chosen:
             found, table = heldout.evaluate(listener, chosen, data=part, judge=judge, routes=("reason", "direct"), progress=progress)
             rows += found

@@ -1,4 +1,4 @@
-"""Supervised stages on `transformers.Trainer`: reading (text only), 0 (alignment: transcribe), I (explicit chains), II (both routes)."""
+"""Supervised stages on `transformers.Trainer`: reading (text only), hearing (CTC only), 0 (transcribe), I (chains), II (both routes)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ from cogviz.utterance import Utterance
 LOG_EVERY = 20
 READING = "reading"
 """The stage that needs no sound (see `cogviz.training.reading`)."""
+
+HEARING = "hearing"
+"""The stage that needs no language model: the connector learns by CTC alone which token each frame says, before anyone listens to it."""
 
 
 class _StopAtNaN(TrainerCallback):
@@ -79,9 +82,9 @@ def run_stage(
             raise TrainingError(
                 f"stage {stage.name}: no utterance in parts {', '.join(stage.parts)}; build the data with: cogviz lime build"
             )
-        examples = draw_examples(steps * stage.batch, pool, stage.tasks, seed=recipe.seed)
+        examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=recipe.seed)
         data = Examples(examples, utterances, features, processor, augment=True, seed=recipe.seed)
-        collator = partial(collate, pad=pad)
+        collator = partial(collate, pad=pad, text=stage.name != HEARING)
     log_every = max(1, min(LOG_EVERY, steps // 5 or 1))
     arguments = TrainingArguments(
         output_dir=str(folder / stage.name),
@@ -116,11 +119,13 @@ def run_stage(
     )
     started = time.time()
     model.train()
+    model.language_model.requires_grad_(stage.name != HEARING)
     model.config.use_cache = False
     output = folder / stage.name
     last = get_last_checkpoint(str(output)) if resume and output.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
     model.config.use_cache = True
+    model.language_model.requires_grad_(True)
     model.eval()
     seconds = time.time() - started
     return [
