@@ -64,12 +64,16 @@ def _take(values: Tensor, order: Tensor) -> Tensor:
 
 
 class LayerMix(nn.Module):
-    """A learned convex combination of the encoder's layers, each brought to the same scale first; or the last layer alone."""
+    """A learned convex combination of the encoder's layers, each brought to the same scale first; or the last layer alone.
 
-    def __init__(self, layers: int, width: int, mode: str) -> None:
+    Args:
+        last: the last layer's share (as a logit over the others) that learning starts from.
+    """
+
+    def __init__(self, layers: int, width: int, mode: str, *, last: float = 0.0) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.weight = nn.Parameter(torch.zeros(layers)) if mode == "mix" else None
+        self.weight = nn.Parameter(torch.tensor([0.0] * (layers - 1) + [last])) if mode == "mix" else None
 
     def forward(self, states: Tensor) -> Tensor:
         """(B, L + 1, T, D) -> (B, T, D)."""
@@ -82,14 +86,15 @@ class CogAudioConnector(nn.Module):
     """Encoder layers -> which token each 80 ms frame says, and a few embeddings for the tone of the whole utterance.
 
     The words reach the language model in its own language: as the embeddings of the tokens, weighted by what CTC makes of the frame (after
-    LegoSLM, arXiv 2505.11352). The tone is whatever else of the encoder's layers helps: attentive mean and deviation over time. The level of each frame goes in beside it, because Whisper's log-mel is scaled to its own maximum and forgets how loud a voice is.
+    LegoSLM, Ma et al. 2025, arXiv 2505.11352). The tone is attentive mean and deviation over time of all layers. The level of each frame
+    goes in beside it, because Whisper's log-mel is scaled to its own maximum and forgets how loud a voice is.
     """
 
     def __init__(self, config: CogAudioConfig) -> None:
         super().__init__()
         width, layers = config.audio_config.d_model, config.audio_config.encoder_layers + 1
         out = config.text_config.hidden_size
-        self.words_mix = LayerMix(layers, width, config.layers)
+        self.words_mix = LayerMix(layers, width, config.layers, last=4.0)  # words are on top of the encoder, tone below
         self.tone_mix = LayerMix(layers, width, config.layers)
         self.words = nn.Sequential(
             nn.Linear(width + 1, config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, config.text_config.vocab_size)

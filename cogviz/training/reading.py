@@ -2,7 +2,8 @@
 
 An untrained language model that meets a few thousand spoken sentences learns them by heart and never learns to listen. So it first repeats
 sentences, more than half of them word salads that nothing but reading can repeat, from *simulated frames*: the embeddings of the sentence's
-own tokens, each mixed with a little of another, and now and then a token too few, too many or wrong, which is what CTC compression leaves of the connector's output.
+own tokens, each mixed with a little of another, and now and then a token too few, too many or wrong, which is what CTC compression leaves
+of the connector's output.
 """
 
 from __future__ import annotations
