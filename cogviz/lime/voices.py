@@ -218,8 +218,8 @@ def _neural(id: str, sex: str, f0: float, split: str, semitones: float, formants
     return Voice(id, "neural", sex, f0, split, speed=speed, pitch_semitones=semitones, formant_scale=formants)
 
 
-# Chosen by how well Whisper tiny.en (greedy) understands them: about 70 espeak-ng settings on ten neutral sentences gave 21; of these ten are kept, of both
-# sexes, with 15 .. 28% word errors on 24 other neutral renderings each (docs/decisions.md). The neural voice: 4% for every speaker.
+# Chosen by how well Whisper tiny.en (greedy) understands them: about 70 espeak-ng settings on ten neutral sentences gave 21; of these ten are
+# kept, of both sexes, with 15 .. 28% word errors on 24 other neutral renderings each (docs/decisions.md). The neural voice: 4%.
 _TABLE: dict[str, Voice] = {
     v.id: v
     for v in (

@@ -1,15 +1,15 @@
 """What makes a model listen? The 2 x 2 {last layer, layer mix} x {tone agrees with words, LIME}: same stages, same steps, same kind of replies.
 
 Both kinds of training speech use the emotional sentences and the same number of utterances: in one every sentence is said in the tone of its
-words, in the other whole cells of lexically identical, multi-emotion speech. What comes before that depends on layers and seed only and is
-shared.
+words, in the other whole cells of lexically identical, multi-emotion speech. What comes before that depends on the layers only: it is trained once
+and shared by all seeds, and taken from a finished variant where there is one.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from cogviz.training import recipe, run
 LAYERS = {"last": "last layer", "mix": "layer mix"}
 SHARED = ("reading", "hearing", "alignment")
 """Stages that all speech goes into, whatever the cell."""
+
+SHORTER = 2
+"""The other stages take so many times fewer steps than those of the baseline: there are twelve of each."""
 
 SPEECH = {"agrees": ("agreeing_train",), "lime": ("emotional_train",)}
 HELD_OUT = ("emotional_test",)
@@ -42,7 +45,10 @@ def plan(layers: str, speech: str, seed: int, scale: float) -> recipe.Recipe:
         name=f"{layers}-{speech}-{seed}",
         about=f"One cell of the 2 x 2: {LAYERS[layers]}, training speech {LABELS[speech]}, seed {seed}.",
         layers=layers,
-        stages=tuple(s if s.name in SHARED else replace(s, parts=SPEECH[speech], utterances=UTTERANCES) for s in base.stages),
+        stages=tuple(
+            s if s.name in SHARED else replace(s, parts=SPEECH[speech], utterances=UTTERANCES, steps=s.steps // SHORTER)
+            for s in base.stages
+        ),
     )
 
 
@@ -80,13 +86,14 @@ def _figures(answers: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _share(folder: Path, cell: recipe.Recipe) -> None:
-    """Copy what other cells of the same seed and size have finished before the speech matters: text only from any, the rest from equal layers."""
+    """Copy the stages before the speech matters from any run beside or under `folder` that went through the same with the same layers."""
     target = folder / cell.name / "run"
-    for mark in sorted(folder.glob("*/run/begun.json")):
-        other = json.loads(mark.read_text())["recipe"]
-        if (other["seed"], other["scale"]) != (cell.seed, cell.scale):
+    wanted = [stage for stage in json.loads(json.dumps(asdict(cell)))["stages"] if stage["name"] in SHARED]
+    for mark in sorted([*folder.parent.glob("*/run/begun.json"), *folder.glob("*/run/begun.json")]):
+        begun = json.loads(mark.read_text())["recipe"]
+        if (begun["layers"], begun["scale"], begun["stages"][: len(wanted)]) != (cell.layers, cell.scale, wanted):
             continue
-        for stage in SHARED if other["layers"] == cell.layers else SHARED[:1]:
+        for stage in SHARED:
             if (mark.parent / f"{stage}.done.json").exists() and not (target / f"{stage}.done.json").exists():
                 target.mkdir(parents=True, exist_ok=True)
                 for file in (f"{stage}.safetensors", f"{stage}.done.json"):
