@@ -22,8 +22,8 @@ class CogAudioConfig(PreTrainedConfig):
         audio_token_id: id of the placeholder that audio embeddings replace.
         layers: "mix": the connector learns a weight for every encoder layer, once for the words and once for the tone; "last": it reads the
             last layer only, as an ordinary audio language model does.
-        tone_tokens: number of tokens that carry the attentive mean and deviation over the whole utterance; 0 for none.
-        connector_hidden: width of the connector's hidden layer.
+        tone_tokens: number of tokens that carry the tone of the whole utterance; 0 for none.
+        connector_hidden, tone_hidden: width of the connector's hidden layers, of the words and of the tone.
         connector_dropout: of the frames that go into it, in training.
         encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
     """
@@ -37,6 +37,7 @@ class CogAudioConfig(PreTrainedConfig):
     layers: str = "mix"
     tone_tokens: int = 4
     connector_hidden: int = 512
+    tone_hidden: int = 96
     connector_dropout: float = 0.1
     encoder_folder: str | None = None
 

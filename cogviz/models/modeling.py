@@ -14,7 +14,14 @@ from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from cogviz.emotions import EMOTIONS
 from cogviz.models.configuration import POOL, CogAudioConfig
+
+TONE_DROPOUT = 0.2
+"""Of the pooled tone, in training: held-out speakers differ from those of the training in many of its values."""
+
+SMOOTHING = 0.1
+"""Label smoothing of the tone: much of the speech is at low intensity, which nobody can be sure of."""
 
 
 def encode_layers(encoder: WhisperEncoder, input_features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,8 +93,8 @@ class CogAudioConnector(nn.Module):
     """Encoder layers -> which token each 80 ms frame says, and a few embeddings for the tone of the whole utterance.
 
     The words reach the language model in its own language: as the embeddings of the tokens, weighted by what CTC makes of the frame (after
-    LegoSLM, Ma et al. 2025, arXiv 2505.11352). The tone is attentive mean and deviation over time of all layers. The level of each frame
-    goes in beside it, because Whisper's log-mel is scaled to its own maximum and forgets how loud a voice is.
+    LegoSLM, Ma et al. 2025, arXiv 2505.11352). The tone comes from mean and deviation over time of each layer, weighed by a learned share.
+    The level goes in beside both, because Whisper's log-mel is scaled to its own maximum and forgets how loud a voice is.
     """
 
     def __init__(self, config: CogAudioConfig) -> None:
@@ -95,22 +102,37 @@ class CogAudioConnector(nn.Module):
         width, layers = config.audio_config.d_model, config.audio_config.encoder_layers + 1
         out = config.text_config.hidden_size
         self.words_mix = LayerMix(layers, width, config.layers, last=4.0)  # words are on top of the encoder, tone below
-        self.tone_mix = LayerMix(layers, width, config.layers)
         self.words = nn.Sequential(
             nn.Linear(width + 1, config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, config.text_config.vocab_size)
         )
         self.dropout = nn.Dropout(config.connector_dropout)
         self.tone_tokens, self.out = config.tone_tokens, out
         if self.tone_tokens:
-            self.attend = nn.Linear(width + 1, self.tone_tokens)
-            self.tone = nn.Sequential(
-                nn.Linear(2 * (width + 1), config.connector_hidden),
-                nn.GELU(),
-                nn.Linear(config.connector_hidden, out),
-            )
+            heard = layers if config.layers == "mix" else 1
+            self.tone_weight = nn.Parameter(torch.zeros(heard))
             # Standardised over utterances: what differs between them is small beside what they share, and it is what the tone is made of.
-            self.tone_norm = nn.BatchNorm1d(2 * (width + 1), affine=False)
-            self.tone_place = nn.Parameter(torch.zeros(self.tone_tokens, out))
+            self.tone_norm = nn.BatchNorm1d(heard * 2 * width + 2, affine=False)
+            self.tone = nn.Sequential(
+                nn.Dropout(TONE_DROPOUT),
+                nn.Linear(heard * 2 * width + 2, config.tone_hidden),
+                nn.GELU(),
+                nn.Dropout(TONE_DROPOUT),
+                nn.Linear(config.tone_hidden, self.tone_tokens * out),
+            )
+
+    def pooled(self, states: Tensor, levels: Tensor, mask: Tensor) -> Tensor:
+        """(B, layers x 2 D + 2) mean and deviation over time of every layer that is heard and of the level, standardised and weighted by layer."""
+        heard = states if len(self.tone_weight) > 1 else states[:, -1:]
+        real = mask[:, None, :, None].float()
+        count = real.sum(dim=2).clamp(min=1)
+        mean = (heard.float() * real).sum(dim=2) / count
+        spread = (((heard.float() - mean[:, :, None]).square() * real).sum(dim=2) / count).sqrt()
+        level = (levels.float() * mask).sum(dim=1, keepdim=True) / count[:, 0]
+        deviation = (((levels.float() - level).square() * mask).sum(dim=1, keepdim=True) / count[:, 0]).sqrt()
+        standard = self.tone_norm(torch.cat([torch.cat([mean, spread], dim=-1).flatten(1), level, deviation], dim=1))
+        share = self.tone_weight.softmax(0) * len(self.tone_weight)
+        weight = torch.cat([share.repeat_interleave(2 * heard.shape[-1]), share.new_ones(2)])
+        return (standard * weight).to(self.tone[1].weight.dtype)
 
     def forward(self, states: Tensor, levels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return ((B, T, V) log-probabilities of the token that a frame says, (B, K, H) embeddings of the tone).
@@ -124,13 +146,7 @@ class CogAudioConnector(nn.Module):
         words = self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1))).float().log_softmax(-1)
         if not self.tone_tokens:
             return words, states.new_zeros(len(states), 0, self.out)
-        frames = self.dropout(torch.cat([self.tone_mix(states), levels], dim=-1))
-        score = self.attend(frames).float().masked_fill(~mask[..., None], -1e9).softmax(dim=1).to(frames.dtype)
-        mean = torch.einsum("btk,btd->bkd", score, frames)
-        spread = (torch.einsum("btk,btd->bkd", score, frames.square()) - mean.square()).clamp(min=1e-5).sqrt()
-        pooled = torch.cat([mean, spread], dim=-1)
-        pooled = self.tone_norm(pooled.float().flatten(0, 1)).view_as(pooled).to(pooled.dtype)
-        return words, self.tone(pooled) + self.tone_place
+        return words, self.tone(self.pooled(states, levels[..., 0], mask)).unflatten(1, (self.tone_tokens, self.out))
 
 
 class CogAudioPreTrainedModel(PreTrainedModel):
@@ -156,6 +172,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         self.audio_encoder = WhisperEncoder(config.audio_config)
         self.connector = CogAudioConnector(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.tone_head = nn.Linear(config.text_config.hidden_size, len(EMOTIONS))
         self.post_init()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
@@ -272,6 +289,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         ctc_labels: Tensor | None = None,
+        tone_labels: Tensor | None = None,
         frame_tokens: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -280,11 +298,16 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """Next-token logits, and the loss where `labels` (B, S; -100 is ignored) are given; zero logits at places that are not attended to.
 
         In training, `ctc_labels` (B, U; -100 is padding), the tokens of the spoken words, add a CTC loss. Without `input_ids` it is the
-        whole loss. `frame_tokens` (B, T) put simulated speech in place of the audio (see `simulate`).
+        whole loss, and so is that of `tone_labels` (B,), indices into `EMOTIONS`, for a linear readout of the tone. `frame_tokens` (B, T)
+        put simulated speech in place of the audio (see `simulate`).
         """
         if input_ids is None and ctc_labels is not None:
             words, _ = self.connector(audio_states, audio_levels, torch.as_tensor(audio_mask).bool())
             return CausalLMOutputWithPast(loss=self._ctc(words, torch.as_tensor(audio_mask), ctc_labels))
+        if input_ids is None and tone_labels is not None:
+            _, tone = self.connector(audio_states, audio_levels, torch.as_tensor(audio_mask).bool())
+            scores = self.tone_head(tone.mean(dim=1)).float()
+            return CausalLMOutputWithPast(loss=nn.functional.cross_entropy(scores, tone_labels, label_smoothing=SMOOTHING))
         aside: Tensor | float = 0.0
         if frame_tokens is not None and input_ids is not None:
             inputs_embeds, input_ids = self.simulate(input_ids, frame_tokens), None

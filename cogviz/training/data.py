@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from cogviz.eips import Answer, render
-from cogviz.emotions import emotion
+from cogviz.emotions import EMOTIONS, emotion
 from cogviz.lime import dataset
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training.features import Features
@@ -108,11 +108,22 @@ class Examples(Dataset):
             tokenizer.eos_token_id
         ]
         spoken = tokenizer(self.utterances[example.utterance].text, add_special_tokens=False)["input_ids"]
-        return {"states": states, "levels": levels, "input_ids": before + answer, "labels": [-100] * len(before) + answer, "spoken": spoken}
+        return {
+            "states": states,
+            "levels": levels,
+            "input_ids": before + answer,
+            "labels": [-100] * len(before) + answer,
+            "spoken": spoken,
+            "tone": EMOTIONS.index(str(self.utterances[example.utterance].emotion)),
+        }
 
 
-def collate(rows: Sequence[dict[str, Any]], *, pad: int, text: bool = True) -> dict[str, torch.Tensor]:
-    """Pad rows to one batch: text on the right, frames at the end. `text` False leaves prompt and answer out: audio and its CTC labels only."""
+def collate(rows: Sequence[dict[str, Any]], *, pad: int, learn: str = "answer") -> dict[str, torch.Tensor]:
+    """Pad rows to one batch: text on the right, frames at the end.
+
+    Args:
+        learn: "answer": prompt and answer, and CTC labels beside them; "words": CTC labels only; "tone": the emotion of the voice only.
+    """
     width = max(len(r["input_ids"]) for r in rows)
     frames = max(r["states"].shape[1] for r in rows)
     longest = max(len(r["spoken"]) for r in rows)
@@ -123,12 +134,14 @@ def collate(rows: Sequence[dict[str, Any]], *, pad: int, text: bool = True) -> d
         length = r["states"].shape[1]
         states[i, :, :length], levels[i, :length], mask[i, :length] = r["states"], r["levels"], True
     audio = {
-        "ctc_labels": torch.tensor([r["spoken"] + [-100] * (longest - len(r["spoken"])) for r in rows]),
         "audio_states": torch.from_numpy(states).float(),
         "audio_levels": torch.from_numpy(levels),
         "audio_mask": torch.from_numpy(mask),
     }
-    if not text:
+    if learn == "tone":
+        return audio | {"tone_labels": torch.tensor([r["tone"] for r in rows])}
+    audio["ctc_labels"] = torch.tensor([r["spoken"] + [-100] * (longest - len(r["spoken"])) for r in rows])
+    if learn == "words":
         return audio
     return audio | {
         "input_ids": torch.tensor([r["input_ids"] + [pad] * (width - len(r["input_ids"])) for r in rows]),

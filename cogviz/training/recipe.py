@@ -19,7 +19,8 @@ class Stage:
     """One stage of supervised training.
 
     Attributes:
-        name: "reading" (text only, no parts), "alignment" (stage 0), "explicit" (stage I), "implicit" (stage II) or a name of your own.
+        name: "reading" (text only, no parts), "hearing" and "tone" (connector only, no tasks), or a name of your own, as "alignment" (stage 0),
+            "explicit" (stage I), "implicit" (stage II).
         parts: parts of the dataset that it trains on.
         tasks: task -> weight.
         steps, batch: optimizer steps, and examples in each.

@@ -1,4 +1,4 @@
-"""Supervised stages on `transformers.Trainer`: reading (text only), hearing (CTC only), 0 (transcribe), I (chains), II (both routes)."""
+"""Supervised stages on `transformers.Trainer`: reading, hearing, 0 (transcribe), tone, I (chains), II (both routes)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ LOG_EVERY = 20
 READING = "reading"
 """The stage that needs no sound (see `cogviz.training.reading`)."""
 
-HEARING = "hearing"
-"""The stage that needs no language model: the connector learns by CTC alone which token each frame says, before anyone listens to it."""
+HEARING = {"hearing": "words", "tone": "tone"}
+"""The stages that need no language model: the connector learns by CTC which token each frame says, or by a readout how the voice sounds."""
 
 
 class _StopAtNaN(TrainerCallback):
@@ -84,7 +84,7 @@ def run_stage(
             )
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=recipe.seed)
         data = Examples(examples, utterances, features, processor, augment=True, seed=recipe.seed)
-        collator = partial(collate, pad=pad, text=stage.name != HEARING)
+        collator = partial(collate, pad=pad, learn=HEARING.get(stage.name, "answer"))
     log_every = max(1, min(LOG_EVERY, steps // 5 or 1))
     arguments = TrainingArguments(
         output_dir=str(folder / stage.name),
@@ -119,7 +119,7 @@ def run_stage(
     )
     started = time.time()
     model.train()
-    model.language_model.requires_grad_(stage.name != HEARING)
+    model.language_model.requires_grad_(stage.name not in HEARING)
     model.config.use_cache = False
     output = folder / stage.name
     last = get_last_checkpoint(str(output)) if resume and output.is_dir() else None
