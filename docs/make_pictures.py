@@ -1,17 +1,19 @@
-"""Render the README's pictures from the shipped samples: `python docs/make_pictures.py`."""
+"""Render the README's pictures from the shipped samples and checkpoints: `python docs/make_pictures.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from cogviz import tour
 from cogviz.lime import dataset
 from cogviz.lime.prosody import rules
-from cogviz.plotting import speech, theme
+from cogviz.models import zoo
+from cogviz.plotting import dominance, speech, theme
 from cogviz.utterance import cells
 
 
 def main() -> None:
-    """Write docs/seven_emotions.png and docs/prosody_rules.png."""
+    """Write docs/seven_emotions.png, docs/prosody_rules.png and docs/following.png."""
     here = Path(__file__).parent
     spoken = [
         u for u in dataset.read(here.parent / "data_samples") if u.extra["part"] == "ambiguous" and u.extra["synthesizer"] == "neural"
@@ -19,6 +21,10 @@ def main() -> None:
     with theme.use():
         theme.save(speech.cell(cells(spoken)[0]), here / "seven_emotions.png")
         theme.save(speech.rules(rules()), here / "prosody_rules.png")
+        folders = tour.checkpoint_folders(list(zoo.VARIANTS))
+        figures = tour.held_out(folders)
+        found = {f.name: followed for f in folders if (followed := tour.held_out_following(figures, f.name)) is not None}
+        theme.save(dominance.following(tour.following_rows(found, data="emotional_test")), here / "following.png")
 
 
 if __name__ == "__main__":

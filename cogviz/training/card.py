@@ -42,8 +42,8 @@ def render(folder: Path) -> str:
         f"- Parameters trained: {run['parameters'] / 1e6:.1f} million, on top of the frozen encoder of Whisper tiny.en (MIT).",
         f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`). "
         "No real recording was used to train it.",
-        f"- Trained in {run['seconds'] / 60:.0f} minutes and {run['peak_memory_gb']:g} GB ({run['device']}); cogviz {run['cogviz']}, "
-        f"torch {run['torch']}, seed {recipe['seed']}, size dial {recipe['scale']:g}.",
+        f"- Trained in {run['seconds'] / 60:.0f} minutes, {run['peak_memory_gb']:g} GB resident with memory-mapped encoder layers "
+        f"({run['device']}); cogviz {run['cogviz']}, torch {run['torch']}, seed {recipe['seed']}, size dial {recipe['scale']:g}.",
     ]  # fmt: skip
     for stage in recipe["stages"]:
         tasks = ", ".join(f"{k} {v:g}" for k, v in stage["tasks"].items())
