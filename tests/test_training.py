@@ -21,9 +21,11 @@ from cogviz.eips import Answer, Chain, parse, render
 from cogviz.emotions import EMOTIONS
 from cogviz.lime import dataset
 from cogviz.lime import plan as plans
+from cogviz.lime.sentences import sentences
 from cogviz.models import zoo
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor, frame_levels
+from cogviz.scoring import claimed_emotion, format_score
 from cogviz.training import align, data, features, reading, recipe, rewards, run, sft, tokenizer
 from cogviz.training.recipe import Alignment, RecipeError, Stage
 
@@ -158,6 +160,18 @@ def test_training_lowers_the_loss(make_tiny: Callable[..., Pair], speech: Path, 
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
 
 
+def test_chains_are_read_before_they_are_heard(make_tiny: Callable[..., Pair]) -> None:
+    processor = make_tiny()[1]
+    known = [s for s in sentences(split="train") if s.emotion == "sad"][:3]
+    tasks = {"reason": 0.5, "direct": 0.5}
+    answered = [(s, ("sad", "angry")) for s in known]
+    rows = reading.ReadingExamples(["one two"], processor, count=60, seed=1, tasks=tasks, answered=answered)
+    texts = [processor.tokenizer.decode([t for t in rows[i]["labels"] if t != -100][:-1]) for i in range(60)]
+    assert {claimed_emotion(t) for t, task in zip(texts, rows.drawn, strict=True) if task == "reason"} == {"sad", "angry"}
+    assert all(format_score(t, str(task)) == 1 for t, task in zip(texts, rows.drawn, strict=True))
+    assert all(any(s.text in t for s in known) for t, task in zip(texts, rows.drawn, strict=True) if task == "reason")
+
+
 @pytest.mark.parametrize(("name", "part"), [("hearing", "connector.words"), ("tone", "connector.tone")])
 def test_a_connectors_stage_teaches_its_part_and_leaves_the_rest_alone(
     make_tiny: Callable[..., Pair], speech: Path, tmp_path: Path, name: str, part: str
@@ -229,12 +243,12 @@ def test_an_interrupted_supervised_stage_ends_where_an_uninterrupted_one_does(
     whole = train(tmp_path / "whole")
     batches = 0
 
-    def stop_at_60(rows: list, *, pad: int) -> dict[str, torch.Tensor]:
+    def stop_at_60(rows: list, *, pad: int, learn: str) -> dict[str, torch.Tensor]:
         nonlocal batches
         batches += 1
         if batches == 60:
             raise Interrupted
-        return data.collate(rows, pad=pad)
+        return data.collate(rows, pad=pad, learn=learn)
 
     with monkeypatch.context() as patch:
         patch.setattr(sft, "collate", stop_at_60)

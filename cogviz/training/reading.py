@@ -8,37 +8,74 @@ of the connector's output.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from cogviz.eips import Answer, render
+from cogviz.emotions import INTENSITIES
+from cogviz.lime.annotate import annotate
+from cogviz.lime.sentences import Sentence
 from cogviz.models.processing import CogAudioProcessor
 
 SALAD = 0.6
 """Share of word salads."""
+
+LENGTHS = {"transcribe": 1, "direct": 2, "reason": 3}
+"""Rank of a row's length by task, so that batches hold similar ones."""
 
 DROPPED, WRONG, ADDED = 0.03, 0.05, 0.03
 """Chance of each token to be missed, misheard, or followed by one that was not said."""
 
 
 class ReadingExamples(Dataset):
-    """`count` sentences or word salads with simulated frames, drawn by index, so that a resumed run sees the same."""
+    """`count` rows with simulated frames, drawn by index, so that a resumed run sees the same.
 
-    def __init__(self, texts: Sequence[str], processor: CogAudioProcessor, *, count: int, seed: int) -> None:
-        self.texts, self.processor, self.seed = list(texts), processor, seed
+    Args:
+        texts: the sentences to repeat ("transcribe"); more than half of the rows are salads of their words.
+        answered: (sentence, emotions that it may be said in) to answer ("reason", "direct"), in one of them: which cannot be heard here, so
+            that only what follows from it is learned.
+        tasks: task -> weight.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        processor: CogAudioProcessor,
+        *,
+        count: int,
+        seed: int,
+        tasks: Mapping[str, float] | None = None,
+        answered: Sequence[tuple[Sentence, Sequence[str]]] = (),
+    ) -> None:
+        self.texts, self.processor, self.seed, self.answered = list(texts), processor, seed, answered
+        self.tasks = dict(tasks or {"transcribe": 1.0})
         self.words = sorted({word for text in texts for word in text.split()})
-        self.lengths = [1] * count
+        self.drawn = np.random.default_rng((seed, 8)).choice(
+            list(self.tasks), size=count, p=np.array(list(self.tasks.values())) / sum(self.tasks.values())
+        )
+        self.lengths = [LENGTHS[str(task)] for task in self.drawn]
 
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def _said(self, task: str, draw: np.random.Generator) -> tuple[str, str]:
+        """(words spoken, answer)."""
+        if task == "transcribe":
+            salad = draw.random() < SALAD
+            text = " ".join(draw.choice(self.words, draw.integers(4, 12))) if salad else self.texts[draw.integers(len(self.texts))]
+            return text, text
+        sentence, emotions = self.answered[draw.integers(len(self.answered))]
+        given = annotate(sentence, str(draw.choice(list(emotions))), str(draw.choice(list(INTENSITIES))), seed=int(draw.integers(1 << 30)))
+        return sentence.text, render(given if task == "reason" else Answer(given.response))
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         draw = np.random.default_rng((self.seed, 7, index))
-        salad = draw.random() < SALAD
-        text = " ".join(draw.choice(self.words, draw.integers(4, 12))) if salad else self.texts[draw.integers(len(self.texts))]
+        task = str(self.drawn[index])
+        text, answer = self._said(task, draw)
         tokenizer = self.processor.tokenizer
         spoken = tokenizer(text, add_special_tokens=False)["input_ids"]
         others = draw.integers(len(tokenizer), size=(len(spoken), 2))
@@ -49,11 +86,9 @@ class ReadingExamples(Dataset):
                 frames.append(instead if chance[1] < WRONG else token)
             if chance[2] < ADDED:
                 frames.append(added)
-        before = tokenizer(self.processor.prompt("transcribe", len(frames) + self.processor.tone_tokens), add_special_tokens=False)[
-            "input_ids"
-        ]
-        answer = [*spoken, tokenizer.eos_token_id]
-        return {"frame_tokens": frames, "input_ids": before + answer, "labels": [-100] * len(before) + answer}
+        before = tokenizer(self.processor.prompt(task, len(frames) + self.processor.tone_tokens), add_special_tokens=False)["input_ids"]
+        after = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        return {"frame_tokens": frames, "input_ids": before + after, "labels": [-100] * len(before) + after}
 
 
 def collate(rows: Sequence[dict[str, Any]], *, pad: int) -> dict[str, torch.Tensor]:

@@ -19,13 +19,14 @@ class Stage:
     """One stage of supervised training.
 
     Attributes:
-        name: "reading" (text only, no parts), "hearing" and "tone" (connector only, no tasks), or a name of your own, as "alignment" (stage 0),
-            "explicit" (stage I), "implicit" (stage II).
-        parts: parts of the dataset that it trains on.
+        name: "hearing" and "tone" (connector only, no tasks), or a name of your own, as "alignment" (stage 0), "explicit" (stage I),
+            "implicit" (stage II).
+        parts: parts of the dataset that it trains on; none: text only, with simulated frames (see `cogviz.training.reading`).
         tasks: task -> weight.
         steps, batch: optimizer steps, and examples in each.
         learning_rate: peak of a cosine with warm-up.
         utterances: train on so many utterances only, whole cells, drawn with the seed; None: on all of the parts.
+        agreeing: text only: answer each sentence in the emotion of its words, and none that has none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Stage:
     batch: int = 32
     learning_rate: float = 1e-3
     utterances: int | None = None
+    agreeing: bool = False
 
 
 @dataclass(frozen=True)

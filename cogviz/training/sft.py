@@ -15,6 +15,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
 from cogviz.device import Device
+from cogviz.emotions import EMOTIONS
 from cogviz.lime.sentences import sentences
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
@@ -25,9 +26,6 @@ from cogviz.training.recipe import Recipe, Stage
 from cogviz.utterance import Utterance
 
 LOG_EVERY = 20
-READING = "reading"
-"""The stage that needs no sound (see `cogviz.training.reading`)."""
-
 HEARING = {"hearing": "words", "tone": "tone"}
 """The stages that need no language model: the connector learns by CTC which token each frame says, or by a readout how the voice sounds."""
 
@@ -72,9 +70,17 @@ def run_stage(
     """
     steps = recipe.scaled(stage.steps)
     pad = processor.tokenizer.pad_token_id
-    if stage.name == READING:
-        texts = list(dict.fromkeys(s.text for s in sentences(split="train")))
-        data: Dataset = reading.ReadingExamples(texts, processor, count=steps * stage.batch, seed=recipe.seed)
+    if not stage.parts:
+        known = sentences(split="train")
+        answered = [(s, EMOTIONS) for s in known] if not stage.agreeing else [(s, (s.emotion,)) for s in known if s.emotion is not None]
+        data: Dataset = reading.ReadingExamples(
+            list(dict.fromkeys(s.text for s in known)),
+            processor,
+            count=steps * stage.batch,
+            seed=recipe.seed,
+            tasks=stage.tasks,
+            answered=answered,
+        )
         collator = partial(reading.collate, pad=pad)
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=recipe.seed)
