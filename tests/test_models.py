@@ -49,7 +49,7 @@ def test_a_clip_gives_the_same_logits_alone_and_in_a_batch(tiny_model: Pair, len
     clips = [clip(s, i) for i, s in enumerate(lengths)]
     together = last_logits(tiny_model, clips)
     alone = torch.cat([last_logits(tiny_model, [c]) for c in clips])
-    assert alone.std(dim=0).max() > 0.1, "the clips must differ for this to mean anything"
+    assert alone.std(dim=0).max() > 0.02, "the clips must differ, by far more than the tolerance below"
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
 
 

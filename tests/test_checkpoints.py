@@ -1,0 +1,45 @@
+"""The shipped models: complete, small, in step with their recipes and cards, and able to answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from cogviz.lime import dataset
+from cogviz.models import zoo
+from cogviz.models.listener import CogAudioListener
+from cogviz.training import card, recipe
+
+REPOSITORY = Path(__file__).parents[1]
+SHIPPED = REPOSITORY / "checkpoints"
+
+
+def test_checkpoints_are_complete_and_under_55_mb() -> None:
+    assert {f.name for f in SHIPPED.iterdir() if f.is_dir()} == {*zoo.VARIANTS, zoo.ENCODER}
+    assert sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file()) < 55e6
+    assert not list(SHIPPED.rglob("run/*"))
+
+
+@pytest.mark.parametrize("name", list(zoo.VARIANTS))
+def test_a_checkpoint_is_what_its_recipe_and_its_card_say(name: str) -> None:
+    folder = SHIPPED / name
+    run = json.loads((folder / "run.json").read_text())
+    assert run["recipe"] == json.loads(json.dumps(asdict(recipe.read(name))))
+    assert (folder / "README.md").read_text(encoding="utf-8") == card.render(folder)
+    for file in folder.glob("*.json"):
+        text = file.read_text(encoding="utf-8")
+        assert '"/' not in text or file.name == "tokenizer.json", f"{file} holds a path of a machine"
+
+
+@pytest.mark.parametrize("name", list(zoo.VARIANTS))
+def test_a_checkpoint_answers_the_samples_on_both_routes(name: str) -> None:
+    model, processor = zoo.load(SHIPPED / name)
+    spoken = dataset.read(REPOSITORY / "data_samples")[:3]
+    listener = CogAudioListener.of(model, processor, name=name)
+    for route in ("reason", "direct"):
+        heard = listener.listen(spoken, route=route, progress=False)
+        assert all(h.text.strip() for h in heard)
+        assert any(h.answer is not None for h in heard)
