@@ -210,7 +210,8 @@ def test_the_loss_in_training_is_that_of_the_language_model_and_ctc_comes_on_top
     words = torch.tensor([[40, 41, -100], [42, 43, 44]])
     with torch.no_grad():
         whole = model.eval()(**inputs, labels=labels).loss
-        model.train().connector.tone_norm.eval()  # the one part that treats a batch otherwise in training
+        model.train().connector.tone_norm.eval()  # what treats a batch otherwise in training
+        model.connector.tone.eval()
         trained = model(**inputs, labels=labels).loss
         both = model(**inputs, labels=labels, ctc_labels=words).loss
         model.eval()

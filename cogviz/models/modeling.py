@@ -355,7 +355,8 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         )
         if isinstance(logits_to_keep, int) and logits_to_keep == 0:
             shape = (*attention_mask.shape, out.logits.shape[-1])
-            out.logits = out.logits.new_zeros(shape).scatter(1, order[..., None].expand_as(out.logits), out.logits)
+            real = out.logits.masked_fill(kept[..., None] == 0, 0.0)  # a shorter row is filled up with places that are not attended to
+            out.logits = real.new_zeros(shape).scatter(1, order[..., None].expand_as(real), real)
             if labels is not None:
                 out.loss = self.language_model.loss_function(logits=out.logits, labels=labels, vocab_size=out.logits.shape[-1])
         return out

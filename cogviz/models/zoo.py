@@ -128,7 +128,7 @@ def new_nano(
     )
     model = CogAudioForConditionalGeneration(config)
     with torch.no_grad():  # rows of length 1: what is heard, a mixture of them, is then as large as what the layers add to it
-        model.get_input_embeddings().weight.mul_(1 / (text.initializer_range * text.hidden_size**0.5))
+        torch.as_tensor(model.get_input_embeddings().weight).mul_(1 / (text.initializer_range * text.hidden_size**0.5))
     model.audio_encoder.load_state_dict(whisper.state_dict())
     model.audio_encoder.requires_grad_(False)
     model.generation_config.update(

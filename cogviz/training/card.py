@@ -49,8 +49,11 @@ def render(folder: Path) -> str:
         tasks = ", ".join(f"{k} {v:g}" for k, v in stage["tasks"].items())
         lines.append(
             f"- Stage `{stage['name']}`: {round(stage['steps'] * recipe['scale'])} steps of {stage['batch']}, "
-            + (f"parts {', '.join(stage['parts'])}, " if stage["parts"] else "text only, ")
-            + (f"tasks {tasks}." if tasks else "connector only.")
+            + (
+                f"parts {', '.join(stage['parts'])}, {f'tasks {tasks}' if tasks else 'connector only'}."
+                if stage["parts"]
+                else f"text only{f', tasks {tasks}' if tasks else ''}."
+            )
         )
     if recipe["alignment"]:
         a = recipe["alignment"]

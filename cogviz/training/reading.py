@@ -68,7 +68,7 @@ class ReadingExamples(Dataset):
             salad = draw.random() < SALAD
             text = " ".join(draw.choice(self.words, draw.integers(4, 12))) if salad else self.texts[draw.integers(len(self.texts))]
             return text, text
-        sentence, emotions = self.answered[draw.integers(len(self.answered))]
+        sentence, emotions = self.answered[int(draw.integers(len(self.answered)))]
         given = annotate(sentence, str(draw.choice(list(emotions))), str(draw.choice(list(INTENSITIES))), seed=int(draw.integers(1 << 30)))
         return sentence.text, render(given if task == "reason" else Answer(given.response))
 

@@ -50,7 +50,7 @@ def train(
     scale: float = 1.0,
     seed: int = 0,
     limit: int | None = None,
-    held_out: Sequence[str] = HELD_OUT,
+    held_out: Sequence[str] | None = None,
     progress: bool = True,
 ) -> Path:
     """Train a variant and return its checkpoint folder, `output`/<variant>. An interrupted run goes on where it stopped; a finished one is left.
@@ -60,7 +60,7 @@ def train(
         data: a dataset folder of `cogviz lime build nano`.
         scale: size dial, multiplies every number of steps.
         limit: about so many held-out utterances a part are measured; None: all.
-        held_out: the parts that are measured.
+        held_out: the parts that are measured; None: `HELD_OUT`.
     """
     plan = name if isinstance(name, Recipe) else recipe.read(name, scale=scale, seed=seed)
     folder = Path(output) / plan.name
@@ -68,7 +68,7 @@ def train(
     utterances = dataset.read(data)
     work.mkdir(parents=True, exist_ok=True)
     _claim(work, plan, Path(data))
-    if (folder / "figures.json").exists():
+    if (folder / "figures.json").exists() and (folder / "model.safetensors").exists():
         return folder
     model, processor = begin(plan, utterances, folder)
     stored = features.encode(utterances, model, processor, Path(data) / "features", bf16=device.mixed, progress=progress)
@@ -128,14 +128,14 @@ def measure(
     processor: CogAudioProcessor,
     states: Mapping[str, Any] | None = None,
     limit: int | None = None,
-    held_out: Sequence[str] = HELD_OUT,
+    held_out: Sequence[str] | None = None,
     progress: bool = True,
 ) -> None:
     """Measure a checkpoint on the held-out parts and write figures.json, answers.parquet (under run/) and the model card."""
     listener = CogAudioListener.of(model.cpu(), processor, name=folder.name, batch=64, states=states)
     judge = rewards.evaluation_judge()
     rows, tables = [], []
-    for part in held_out:
+    for part in HELD_OUT if held_out is None else held_out:
         chosen = [u for u in utterances if u.extra.get("part") == part]
         chosen = chosen[:: max(1, len(chosen) // limit)] if limit else chosen
         if chosen:
