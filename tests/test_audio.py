@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from cogviz import audio
 from cogviz.audio import MAX_SECONDS, RATE, AudioError, from_array, level_db, read, write
 
 
@@ -215,3 +216,14 @@ def test_any_array_gives_the_house_format_or_an_audio_error(samples, rate):
         return
     assert is_house_format(recording.samples)
     assert recording.seconds == pytest.approx(len(samples) / rate, abs=0.01)
+
+
+def test_silence_is_cut_off_the_ends_and_only_there() -> None:
+    tone = np.sin(np.arange(16_000) / 9).astype(np.float32)
+    noise = 1e-3 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32)  # 57 dB down
+    cut = audio.without_silence(np.concatenate([noise, tone, noise, tone, noise]))
+    assert len(cut) == 3 * 16_000 + 2 * 1_600
+    np.testing.assert_array_equal(cut[1_600:17_600], tone)
+    np.testing.assert_array_equal(audio.without_silence(tone), tone)
+    assert len(audio.without_silence(np.zeros(5_000, np.float32))) == 5_000
+    assert len(audio.without_silence(tone[:100])) == 100

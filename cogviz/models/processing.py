@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from transformers import BatchFeature, ProcessorMixin
 
-from cogviz.audio import RATE
+from cogviz.audio import RATE, without_silence
 from cogviz.models.configuration import POOL, SAMPLES_PER_FRAME
 
 PROMPTS = {
@@ -70,7 +70,7 @@ class CogAudioProcessor(ProcessorMixin):
     def __call__(
         self, audio: np.ndarray | Sequence[np.ndarray], task: str | Sequence[str] = "reason", *, prefix: str = "", **kwargs: Any
     ) -> BatchFeature:
-        """Build the model's input for one or many recordings.
+        """Build the model's input for one or many recordings, without the silence at their ends.
 
         Args:
             audio: (n,) samples at 16 kHz, or a sequence of them.
@@ -80,7 +80,7 @@ class CogAudioProcessor(ProcessorMixin):
         Returns:
             input_ids, attention_mask (left-padded), input_features (B, mels, F), feature_attention_mask (B, F), audio_levels (B, T).
         """
-        clips = [audio] if isinstance(audio, np.ndarray) and audio.ndim == 1 else list(audio)
+        clips = [without_silence(c) for c in ([audio] if isinstance(audio, np.ndarray) and audio.ndim == 1 else audio)]
         tasks = [task] * len(clips) if isinstance(task, str) else list(task)
         if len(tasks) != len(clips):
             raise ValueError(f"{len(clips)} recordings but {len(tasks)} tasks")

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from cogviz.audio import without_silence
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor, frame_levels
 from cogviz.utterance import Utterance
@@ -99,7 +100,7 @@ def encode(
         levels, starts, shape = [], [0], None
         with open(folder / "states.f16", "wb") as file:
             for u in tqdm(utterances, desc="encoding speech", disable=not progress, mininterval=5):
-                samples = u.samples
+                samples = without_silence(u.samples)
                 mel = torch.from_numpy(processor.mel(samples))[None]
                 with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                     states, _ = model.encode(mel, torch.ones(1, mel.shape[2], dtype=torch.long))
