@@ -20,8 +20,8 @@ from cogviz.evaluation import dominance
 from cogviz.training import recipe, run
 
 LAYERS = {"last": "last layer", "mix": "layer mix"}
-SHARED = ("reading", "hearing", "alignment")
-"""Stages that all speech goes into, whatever the cell."""
+SHARED = ("reading", "chains", "hearing", "alignment")
+"""Stages that are the same whatever the cell: text only, or on all speech."""
 
 SHORTER = 2
 """The other stages take so many times fewer steps than those of the baseline: there are twelve of each."""
