@@ -3,7 +3,8 @@
     cogviz train nano-baseline nano-explicit nano-implicit nano-aligned --data data/lime --output runs
     python benchmarks/training.py [FOLDER ...] [--json benchmarks/results/training.json]
 
-Every run notes its own time (stages only: neither the encoding of the speech nor the measuring afterwards) and its peak memory; this adds them up.
+Every run notes its own time (stages only: neither the encoding of the speech nor the measuring afterwards) and its
+peak resident memory, in which the memory-mapped encoder layers (3 GB and more, given back when memory is short) are counted; this adds them up.
 """
 
 from __future__ import annotations

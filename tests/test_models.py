@@ -19,8 +19,9 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 
 from cogviz.models import zoo
 from cogviz.models.configuration import POOL, SAMPLES_PER_FRAME, CogAudioConfig
+from cogviz.models.connector import LayerMix
 from cogviz.models.listener import CogAudioListener
-from cogviz.models.modeling import CogAudioForConditionalGeneration, LayerMix, encode_layers
+from cogviz.models.modeling import CogAudioForConditionalGeneration, encode_layers
 from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor
 from cogviz.training import run
 from cogviz.utterance import Utterance

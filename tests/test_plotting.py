@@ -156,7 +156,7 @@ def test_figure_has_a_title_and_room_for_its_text(figures, name):
         "following": ("answers that follow the voice (%)", "answers that follow the words (%)", "n = 336", "95% intervals", "chance"),
         "confusion": ("the model answers", "the voice sounds", "recall (%)", "n = 154", "70% [60, 80]", "for these speakers"),
         "two_by_two": ("share (%)", "last layer", "layer mix", "95% interval", "n = 336", "chance"),
-        "curves": ("step", "loss (nats a token)", "reward (0–1)"),
+        "curves": ("step", "loss (nats)", "reward (0–1)"),
     }.items(),
 )
 def test_axes_say_what_they_show_and_in_which_unit(figures, name, labels):

@@ -9,22 +9,21 @@ speaks for these speakers only.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cogviz import statistics
-from cogviz.emotions import EMOTIONS, UnknownEmotion, congruence
+from cogviz.emotions import EMOTIONS, congruence
+from cogviz.evaluation.items import Items, read_items
 from cogviz.statistics import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    Table: TypeAlias = pd.DataFrame | Mapping[str, Sequence[Any]]
+    from cogviz.evaluation.items import Table
 
-COLUMNS = ("voice", "words", "answer", "sentence", "speaker")
 UNPARSED = "unparsed"
 UNIFORM_CHANCE = 1 / len(EMOTIONS)
 
@@ -127,53 +126,11 @@ class Accuracy:
     confusion: pd.DataFrame
 
 
-@dataclass(frozen=True, eq=False)
-class _Items:
-    """The table as arrays (n,): emotions as their place in `EMOTIONS`, -1 where missing."""
-
-    voice: np.ndarray
-    words: np.ndarray
-    answer: np.ndarray
-    sentence: np.ndarray
-    speaker: np.ndarray
-
-    def where(self, keep: np.ndarray) -> _Items:
-        return _Items(self.voice[keep], self.words[keep], self.answer[keep], self.sentence[keep], self.speaker[keep])
-
-    def estimate(self, statistic: Callable[[np.ndarray], float], *, chance: float | None = None, recentre: bool = False) -> Estimate:
-        return statistics.bootstrap(
-            statistic, len(self.voice), sentences=self.sentence.tolist(), speakers=self.speaker.tolist(), chance=chance, recentre=recentre
-        )
-
-    def share(self, values: np.ndarray, *, chance: float | None = None) -> Estimate:
-        return statistics.mean(values, sentences=self.sentence.tolist(), speakers=self.speaker.tolist(), chance=chance)
-
-
-def _items(table: Table) -> _Items:
-    import pandas as pd
-
-    frame = pd.DataFrame(table)
-    if missing := [name for name in COLUMNS if name not in frame.columns]:
-        raise ValueError(f"the table lacks the column(s) {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
-    for name in ("sentence", "speaker"):
-        if frame[name].isna().any():
-            raise ValueError(f"{int(frame[name].isna().sum())} item(s) have no {name}; every interval is clustered by it")
-    place = {name: i for i, name in enumerate(EMOTIONS)}
-
-    def codes(name: str) -> np.ndarray:
-        values = [None if pd.isna(value) else value for value in frame[name]]
-        if unknown := sorted({str(value) for value in values if value is not None and value not in place}):
-            raise UnknownEmotion(f"column {name} holds {', '.join(unknown)}; choose from {', '.join(EMOTIONS)}, or None")
-        return np.array([-1 if value is None else place[value] for value in values], dtype=int)
-
-    return _Items(*(codes(c) for c in COLUMNS[:3]), *(frame[c].to_numpy().astype(str) for c in COLUMNS[3:]))
-
-
 def _marginal_chance(truth: np.ndarray, answer: np.ndarray) -> float:
     return statistics.marginal_chance([str(k) for k in truth], [str(k) for k in answer])
 
 
-def _conflicts(items: _Items) -> np.ndarray:
+def _conflicts(items: Items) -> np.ndarray:
     """(N,) True where the words carry an emotion and the voice another (`emotions.congruence`)."""
     names = (*EMOTIONS, None)  # code -1: unknown
     return np.array([congruence(names[t], names[a]) == "conflict" for t, a in zip(items.words, items.voice, strict=True)], dtype=bool)
@@ -181,12 +138,12 @@ def _conflicts(items: _Items) -> np.ndarray:
 
 def has_conflicts(table: Table) -> bool:
     """Say whether there is an item that `following` can measure."""
-    return bool(_conflicts(_items(table)).any())
+    return bool(_conflicts(read_items(table)).any())
 
 
 def following(table: Table) -> Following:
     """Measure whom the answers follow where words and voice disagree; raises `ValueError` where no item is a conflict."""
-    every = _items(table)
+    every = read_items(table)
     items = every.where(_conflicts(every))
     if not len(items.voice):
         raise ValueError("no conflict items: following needs items whose words and voice both carry an emotion, and not the same")
@@ -232,7 +189,7 @@ def _shares(counts: np.ndarray) -> np.ndarray:
     return np.stack([by_words / scale, by_voice / scale, (by_both - by_words - by_voice) / scale, answers], axis=-1)
 
 
-def _counts(items: _Items, weights: np.ndarray | None = None) -> np.ndarray:
+def _counts(items: Items, weights: np.ndarray | None = None) -> np.ndarray:
     """(words, voice, answer) weighted counts; unparsed is the first answer."""
     size = len(EMOTIONS)
     code = (items.words * size + items.voice) * (size + 1) + items.answer + 1
@@ -273,7 +230,7 @@ def information_split(table: Table, *, permutations: int = 200, seed: int = 0) -
     Raises:
         ValueError: words and voice are not crossed (a combination is empty) or not balanced.
     """
-    every = _items(table)
+    every = read_items(table)
     items = every.where((every.voice >= 0) & (every.words >= 0))
     if not len(items.voice):
         raise ValueError("no item whose words and voice both carry an emotion")
@@ -304,7 +261,7 @@ def information_split(table: Table, *, permutations: int = 200, seed: int = 0) -
     )
 
 
-def _permutation_test(items: _Items, found: np.ndarray, permutations: int, seed: int) -> tuple[float, float]:
+def _permutation_test(items: Items, found: np.ndarray, permutations: int, seed: int) -> tuple[float, float]:
     """Return p of the words' and of the voice's information.
 
     A sentence keeps its answers together, as it does in the bootstrap: what a model answers to one sentence hangs together even where it
@@ -330,7 +287,7 @@ def accuracy(table: Table) -> Accuracy:
     """Measure how often the voice's emotion is named, over all items whose voice carries one; raises `ValueError` where none does."""
     import pandas as pd
 
-    every = _items(table)
+    every = read_items(table)
     items = every.where(every.voice >= 0)
     if not len(items.voice):
         raise ValueError("no item whose voice carries an emotion")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from cogviz.plotting import theme
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 FAMILIES = ("loss", "reward", "accuracy", "kl")
 """Curves whose names hold the same one of these words share a panel; every other name has one of its own."""
 
+DECADE = 10
+"""A family whose values spread further than by this factor, and are all positive, gets a logarithmic scale."""
+
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 3)))
-_UNITS = {"loss": "loss (nats a token)", "reward": "reward (0–1)", "accuracy": "accuracy (0–1)", "kl": "KL (nats)"}
+_UNITS = {"loss": "loss (nats)", "reward": "reward (0–1)", "accuracy": "accuracy (0–1)", "kl": "KL (nats)"}
 
 
 @theme.styled
@@ -62,9 +65,13 @@ def curves(table: DataFrame) -> Figure:
         _panel(axes, panel, names[family])
         values = table[table["family"] == family]["value"].to_numpy(dtype=float)
         low, up = float(values.min()), float(values.max())
+        if wide := low > 0 and up > DECADE * low:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
         pad = 0.06 * (up - low or abs(up) or 1.0)
         unit = _UNITS.get(family, "\n".join(theme.wrap(family.replace("_", " "), high, theme.TEXT, lines=2)))
-        axes.set(ylim=(low - pad, up + pad), xlabel="step", ylabel=unit)
+        axes.set(ylim=(low / 1.2, up * 1.2) if wide else (low - pad, up + pad), xlabel="step", ylabel=unit)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=_per_line(_names(panel), slot), borderaxespad=0.2,
                     handlelength=1.9,
                     columnspacing=1.2, handletextpad=0.5, borderpad=0.1, labelspacing=0.3)  # fmt: skip

@@ -26,6 +26,7 @@ from cogviz.training.recipe import Recipe, Stage
 from cogviz.utterance import Utterance
 
 LOG_EVERY = 20
+
 HEARING = {"hearing": "words", "tone": "tone"}
 """The stages that need no language model: the connector learns by CTC which token each frame says, or by a readout how the voice sounds."""
 
@@ -84,10 +85,6 @@ def run_stage(
         collator = partial(reading.collate, pad=pad)
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=recipe.seed)
-        if not pool:
-            raise TrainingError(
-                f"stage {stage.name}: no utterance in parts {', '.join(stage.parts)}; build the data with: cogviz lime build"
-            )
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=recipe.seed)
         data = Examples(examples, utterances, features, processor, augment=True, seed=recipe.seed)
         collator = partial(collate, pad=pad, learn=HEARING.get(stage.name, "answer"))

@@ -1,0 +1,68 @@
+"""The table of answers that every measure reads, checked and as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from cogviz import statistics
+from cogviz.emotions import EMOTIONS, UnknownEmotion
+from cogviz.statistics import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Table: TypeAlias = pd.DataFrame | Mapping[str, Sequence[Any]]
+
+COLUMNS = ("voice", "words", "answer", "sentence", "speaker")
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """The table as arrays (n,): emotions as their place in `EMOTIONS`, -1 where missing."""
+
+    voice: np.ndarray
+    words: np.ndarray
+    answer: np.ndarray
+    sentence: np.ndarray
+    speaker: np.ndarray
+
+    def where(self, keep: np.ndarray) -> Items:
+        return Items(self.voice[keep], self.words[keep], self.answer[keep], self.sentence[keep], self.speaker[keep])
+
+    def estimate(self, statistic: Callable[[np.ndarray], float], *, chance: float | None = None, recentre: bool = False) -> Estimate:
+        return statistics.bootstrap(
+            statistic, len(self.voice), sentences=self.sentence.tolist(), speakers=self.speaker.tolist(), chance=chance, recentre=recentre
+        )
+
+    def share(self, values: np.ndarray, *, chance: float | None = None) -> Estimate:
+        return statistics.mean(values, sentences=self.sentence.tolist(), speakers=self.speaker.tolist(), chance=chance)
+
+
+def read_items(table: Table) -> Items:
+    """Check a table and return its columns.
+
+    Raises:
+        ValueError: a column is missing, or an item has no sentence or speaker.
+        UnknownEmotion: a column holds what is no emotion.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(table)
+    if missing := [name for name in COLUMNS if name not in frame.columns]:
+        raise ValueError(f"the table lacks the column(s) {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
+    for name in ("sentence", "speaker"):
+        if frame[name].isna().any():
+            raise ValueError(f"{int(frame[name].isna().sum())} item(s) have no {name}; every interval is clustered by it")
+    place = {name: i for i, name in enumerate(EMOTIONS)}
+
+    def codes(name: str) -> np.ndarray:
+        values = [None if pd.isna(value) else value for value in frame[name]]
+        if unknown := sorted({str(value) for value in values if value is not None and value not in place}):
+            raise UnknownEmotion(f"column {name} holds {', '.join(unknown)}; choose from {', '.join(EMOTIONS)}, or None")
+        return np.array([-1 if value is None else place[value] for value in values], dtype=int)
+
+    return Items(*(codes(c) for c in COLUMNS[:3]), *(frame[c].to_numpy().astype(str) for c in COLUMNS[3:]))

@@ -1,0 +1,90 @@
+"""The connector: from the encoder's layers to what is said and how it sounds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cogviz.models.configuration import CogAudioConfig
+
+TONE_DROPOUT = 0.2
+"""Of the pooled tone, in training: held-out speakers differ from those of the training in many of its values."""
+
+
+class LayerMix(nn.Module):
+    """A learned convex combination of the encoder's layers, each brought to the same scale first; or the last layer alone.
+
+    Args:
+        last: the last layer's share (as a logit over the others) that learning starts from.
+    """
+
+    def __init__(self, layers: int, width: int, mode: str, *, last: float = 0.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.weight = nn.Parameter(torch.tensor([0.0] * (layers - 1) + [last])) if mode == "mix" else None
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(B, L + 1, T, D) -> (B, T, D)."""
+        if self.weight is None:
+            return self.norm(states[:, -1])
+        return torch.einsum("l,bltd->btd", self.weight.softmax(0).to(states.dtype), self.norm(states))
+
+
+class CogAudioConnector(nn.Module):
+    """Encoder layers -> which token each 80 ms frame says, and a few embeddings for the tone of the whole utterance.
+
+    The words reach the language model in its own language: as the embeddings of the tokens, weighted by what CTC makes of the frame (after
+    LegoSLM, Ma et al. 2025, arXiv 2505.11352). The tone comes from mean and deviation over time of each layer, weighed by a learned share.
+    The level goes in beside both, because Whisper's log-mel is scaled to its own maximum and forgets how loud a voice is.
+    """
+
+    def __init__(self, config: CogAudioConfig) -> None:
+        super().__init__()
+        width, layers = config.audio_config.d_model, config.audio_config.encoder_layers + 1
+        out = config.text_config.hidden_size
+        self.words_mix = LayerMix(layers, width, config.layers, last=4.0)  # words are on top of the encoder, tone below
+        self.words = nn.Sequential(
+            nn.Linear(width + 1, config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, config.text_config.vocab_size)
+        )
+        self.dropout = nn.Dropout(config.connector_dropout)
+        self.tone_tokens, self.out = config.tone_tokens, out
+        if self.tone_tokens:
+            heard = layers if config.layers == "mix" else 1
+            self.tone_weight = nn.Parameter(torch.zeros(heard))
+            # Standardised over utterances: what differs between them is small beside what they share, and it is what the tone is made of.
+            self.tone_norm = nn.BatchNorm1d(heard * 2 * width + 2, affine=False)
+            self.tone = nn.Sequential(
+                nn.Dropout(TONE_DROPOUT),
+                nn.Linear(heard * 2 * width + 2, config.tone_hidden),
+                nn.GELU(),
+                nn.Dropout(TONE_DROPOUT),
+                nn.Linear(config.tone_hidden, self.tone_tokens * out),
+            )
+
+    def pooled(self, states: Tensor, levels: Tensor, mask: Tensor) -> Tensor:
+        """(B, layers x 2 D + 2) mean and deviation over time of every layer that is heard and of the level, standardised and weighted by layer."""
+        heard = states if len(self.tone_weight) > 1 else states[:, -1:]
+        real = mask[:, None, :, None].float()
+        count = real.sum(dim=2).clamp(min=1)
+        mean = (heard.float() * real).sum(dim=2) / count
+        spread = (((heard.float() - mean[:, :, None]).square() * real).sum(dim=2) / count).sqrt()
+        level = (levels.float() * mask).sum(dim=1, keepdim=True) / count[:, 0]
+        deviation = (((levels.float() - level).square() * mask).sum(dim=1, keepdim=True) / count[:, 0]).sqrt()
+        standard = self.tone_norm(torch.cat([torch.cat([mean, spread], dim=-1).flatten(1), level, deviation], dim=1))
+        share = self.tone_weight.softmax(0) * len(self.tone_weight)
+        weight = torch.cat([share.repeat_interleave(2 * heard.shape[-1]), share.new_ones(2)])
+        return (standard * weight).to(self.tone[1].weight.dtype)
+
+    def forward(self, states: Tensor, levels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ((B, T, V) log-probabilities of the token that a frame says, (B, K, H) embeddings of the tone).
+
+        Args:
+            states: (B, L + 1, T, D) from `encode_layers`.
+            levels: (B, T) level of each frame, (dBFS + 40) / 20.
+            mask: (B, T).
+        """
+        levels = levels.to(states.dtype)[..., None]
+        words = self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1))).float().log_softmax(-1)
+        if not self.tone_tokens:
+            return words, states.new_zeros(len(states), 0, self.out)
+        return words, self.tone(self.pooled(states, levels[..., 0], mask)).unflatten(1, (self.tone_tokens, self.out))
