@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from cogviz.emotions import EMOTIONS, UnknownEmotion
-from cogviz.evaluation import dominance
 from cogviz.evaluation.dominance import UNPARSED, accuracy, following, information_split, rows
+from cogviz.evaluation.items import COLUMNS
 
 
 def listener(words=0.0, voice=0.0, unparsed=0.0, *, sentences=42, speakers=3, favourite=None, seed=0) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def listener(words=0.0, voice=0.0, unparsed=0.0, *, sentences=42, speakers=3, fa
                 does = draw.choice(4, p=(words, voice, unparsed, 1 - words - voice - unparsed))
                 answer = (said, tone, None, favourite or EMOTIONS[draw.integers(7)])[does]
                 items.append((tone, said, answer, f"s{s}", f"p{speaker}"))
-    return pd.DataFrame(items, columns=list(dominance.COLUMNS))
+    return pd.DataFrame(items, columns=list(COLUMNS))
 
 
 def covers(estimate, truth, slack=1e-9) -> bool:
