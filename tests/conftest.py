@@ -12,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from cogviz.models.modeling import CogAudioForConditionalGeneration
     from cogviz.models.processing import CogAudioProcessor
+    from cogviz.training.rewards import ResponseJudge
 
     Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]
 
@@ -105,3 +106,28 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset") / "tiny"
     build("tiny", folder, backend="sequential", progress=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def judge() -> ResponseJudge:
+    """A judge like the real ones, fitted on forty sentences."""
+    from cogviz.training import rewards
+
+    pool = rewards._spread(("ambiguous",), ("train",), 1)[:40]
+    return rewards._fit(pool, analyzer="word", ngrams=(1, 2), per_sentence=2, seed=1)
+
+
+@pytest.fixture
+def small(make_tiny: Callable[..., Pair], judge: ResponseJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every new nano is a tiny model, answers are short, the judges are quick, and the tiny plan's test parts are held out."""
+    from cogviz.models import zoo
+    from cogviz.training import align, rewards, run
+
+    def new_nano(_: object, *, layers: str = "mix", seed: int = 0) -> Pair:
+        return make_tiny(layers=layers, seed=seed, encoder_folder=f"../{zoo.ENCODER}")
+
+    monkeypatch.setattr(zoo, "new_nano", new_nano)
+    monkeypatch.setattr(align, "MAX_NEW_TOKENS", {"reason": 12, "direct": 8})
+    monkeypatch.setattr(rewards, "evaluation_judge", lambda: judge)
+    monkeypatch.setattr(align, "reward_judge", lambda: judge)
+    monkeypatch.setattr(run, "HELD_OUT", ("equal_length", "agreeing"))

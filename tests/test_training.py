@@ -39,27 +39,6 @@ def speech(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return shutil.copytree(tiny_dataset, tmp_path_factory.mktemp("speech") / "tiny")
 
 
-@pytest.fixture(scope="module")
-def judge() -> rewards.ResponseJudge:
-    """A judge like the real ones, fitted on forty sentences."""
-    pool = rewards._spread(("ambiguous",), ("train",), 1)[:40]
-    return rewards._fit(pool, analyzer="word", ngrams=(1, 2), per_sentence=2, seed=1)
-
-
-@pytest.fixture
-def small(make_tiny: Callable[..., Pair], judge: rewards.ResponseJudge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every new nano is a tiny model, answers are short, the judges are quick, and the tiny plan's test parts are held out."""
-
-    def new_nano(_: object, *, layers: str = "mix", seed: int = 0) -> Pair:
-        return make_tiny(layers=layers, seed=seed, encoder_folder=f"../{zoo.ENCODER}")
-
-    monkeypatch.setattr(zoo, "new_nano", new_nano)
-    monkeypatch.setattr(align, "MAX_NEW_TOKENS", {"reason": 12, "direct": 8})
-    monkeypatch.setattr(rewards, "evaluation_judge", lambda: judge)
-    monkeypatch.setattr(align, "reward_judge", lambda: judge)
-    monkeypatch.setattr(run, "HELD_OUT", ("equal_length", "agreeing"))
-
-
 def ready(make: Callable[..., Pair], folder: Path) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor, list, features.Features]:
     """A tiny model with the dataset's utterances and their features."""
     model, processor = make()

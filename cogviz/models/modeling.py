@@ -21,6 +21,9 @@ from cogviz.models.connector import CogAudioConnector
 SMOOTHING = 0.1
 """Label smoothing of the tone: much of the speech is at low intensity, which nobody can be sure of."""
 
+MISHEARD = 0.05
+"""Share of the frames that say anything, in training: new sentences are heard with more errors than those that the connector knows."""
+
 
 def encode_layers(encoder: WhisperEncoder, input_features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Run Whisper's encoder on log-mels of their true length and return every layer, pooled to 80 ms.
@@ -147,6 +150,9 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         words, tone = self.connector(audio_states.to(table.dtype), audio_levels, mask)
         blank = self.config.audio_token_id
         said = words.index_fill(-1, torch.tensor([blank], device=words.device), float("-inf")).softmax(-1).to(table.dtype) @ table
+        if self.training:
+            wrong = torch.rand_like(said[..., :1]) < MISHEARD
+            said = torch.where(wrong, table[torch.randint(len(table), said.shape[:2], device=said.device)], said)
         spoken = torch.cat([mask.new_ones(tone.shape[:2]), self.spoken(words, mask)], dim=1)
         there = torch.cat([mask.new_ones(tone.shape[:2]), mask], dim=1)
         embeds = self._placed(self.get_input_embeddings()(input_ids), input_ids, torch.cat([tone.to(said.dtype), said], dim=1), there)

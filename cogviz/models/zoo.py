@@ -124,6 +124,7 @@ def new_nano(
         audio_token_id=int(tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)),
         layers=layers,
         connector_hidden=256,
+        connector_dropout=0.3,
         encoder_folder=f"../{ENCODER}",
     )
     model = CogAudioForConditionalGeneration(config)

@@ -103,6 +103,7 @@ def run_alignment(
     accelerator = Accelerator(mixed_precision="bf16" if device.mixed else "no", cpu=device.name == "cpu")
     judge = judge or reward_judge()
     steps = recipe.scaled(plan.steps)
+    model.connector.requires_grad_(False)  # the reward is for what is answered, not for what is heard
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=plan.learning_rate, weight_decay=0.0)
     prepared, optimizer = accelerator.prepare(model, optimizer)
     state = _State(folder / "align", model, optimizer)
@@ -166,6 +167,7 @@ def run_alignment(
         bar.set_postfix(route=route, reward=f"{row['reward_total']:.3f}")
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             state.save(step + 1, curve, averages, before)
+    model.connector.requires_grad_(True)
     model.eval()
     return curve, before
 

@@ -69,7 +69,7 @@ def measure(
                 _share(folder, cell)
                 where = run.train(cell, data=data, output=folder, device=device, limit=limit, held_out=HELD_OUT, progress=progress)
                 answers = pd.read_parquet(where / "run" / "answers.parquet")
-                answers = answers[(answers.part == "emotional_test") & (answers.route == "reason")]
+                answers = answers[answers.part.isin(HELD_OUT) & (answers.route == "reason")]
                 tables.append(answers)
                 rows += [{**row, "encoder": encoder, "training speech": LABELS[speech], "seed": seed} for row in _figures(answers)]
             pooled = pd.concat(tables, ignore_index=True)

@@ -27,8 +27,11 @@ SALAD = 0.6
 LENGTHS = {"transcribe": 1, "direct": 2, "reason": 3}
 """Rank of a row's length by task, so that batches hold similar ones."""
 
-DROPPED, WRONG, ADDED = 0.03, 0.05, 0.03
-"""Chance of each token to be missed, misheard, or followed by one that was not said."""
+DROPPED, WRONG, ADDED = 0.03, 0.08, 0.03
+"""Mean chance of each token to be missed, misheard, or followed by one that was not said; a row's own is 0 to 2 times as large."""
+
+KINDS = {"ambiguous": 0.6, "emotional": 0.2, "everyday": 0.2}
+"""Share of the sentences to answer by kind: the ambiguous ones have a reading of their own in each of the seven emotions."""
 
 
 class ReadingExamples(Dataset):
@@ -51,8 +54,11 @@ class ReadingExamples(Dataset):
         tasks: Mapping[str, float] | None = None,
         answered: Sequence[tuple[Sentence, Sequence[str]]] = (),
     ) -> None:
-        self.texts, self.processor, self.seed, self.answered = list(texts), processor, seed, answered
+        self.texts, self.processor, self.seed = list(texts), processor, seed
         self.tasks = dict(tasks or {"transcribe": 1.0})
+        self.kinds = {kind: [pair for pair in answered if pair[0].kind == kind] for kind in KINDS}
+        share = np.array([KINDS[kind] * bool(pairs) for kind, pairs in self.kinds.items()])
+        self.shares = share / max(share.sum(), 1e-9)
         self.words = sorted({word for text in texts for word in text.split()})
         self.drawn = np.random.default_rng((seed, 8)).choice(
             list(self.tasks), size=count, p=np.array(list(self.tasks.values())) / sum(self.tasks.values())
@@ -68,7 +74,8 @@ class ReadingExamples(Dataset):
             salad = draw.random() < SALAD
             text = " ".join(draw.choice(self.words, draw.integers(4, 12))) if salad else self.texts[draw.integers(len(self.texts))]
             return text, text
-        sentence, emotions = self.answered[int(draw.integers(len(self.answered)))]
+        pairs = self.kinds[str(draw.choice(list(self.kinds), p=self.shares))]
+        sentence, emotions = pairs[int(draw.integers(len(pairs)))]
         given = annotate(sentence, str(draw.choice(list(emotions))), str(draw.choice(list(INTENSITIES))), seed=int(draw.integers(1 << 30)))
         return sentence.text, render(given if task == "reason" else Answer(given.response))
 
@@ -79,7 +86,7 @@ class ReadingExamples(Dataset):
         tokenizer = self.processor.tokenizer
         spoken = tokenizer(text, add_special_tokens=False)["input_ids"]
         others = draw.integers(len(tokenizer), size=(len(spoken), 2))
-        chances = draw.random((len(spoken), 3))
+        chances = draw.random((len(spoken), 3)) / (2 * draw.random() + 1e-9)
         frames = []
         for token, (instead, added), chance in zip(spoken, others.tolist(), chances, strict=True):
             if chance[0] >= DROPPED:

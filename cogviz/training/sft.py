@@ -19,7 +19,7 @@ from cogviz.emotions import EMOTIONS
 from cogviz.lime.sentences import sentences
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
-from cogviz.training import reading
+from cogviz.training import optimizer, reading
 from cogviz.training.data import Examples, TrainingError, collate, draw_examples, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
@@ -45,12 +45,19 @@ class _StopAtNaN(TrainerCallback):
 
 
 class _Trainer(Trainer):
-    """Batches of similar length, from lengths that are known beforehand."""
+    """Batches of similar length, from lengths that are known beforehand; Muon and AdamW."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
         train_dataset = train_dataset or self.train_dataset
         generator = torch.Generator().manual_seed(self.args.seed)
         return LengthGroupedSampler(self.args.train_batch_size, lengths=train_dataset.lengths, generator=generator)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            model = model or self.model
+            decay = set(self.get_decay_parameter_names(model))
+            self.optimizer = optimizer.make(model, lr=self.args.learning_rate, weight_decay=self.args.weight_decay, decay=decay)
+        return self.optimizer
 
 
 def run_stage(
@@ -97,7 +104,6 @@ def run_stage(
         lr_scheduler_type="cosine",
         warmup_steps=max(1, steps // 20),
         weight_decay=0.01,
-        adam_beta2=0.98,
         max_grad_norm=1.0,
         logging_steps=log_every,
         logging_nan_inf_filter=False,  # or the Trainer hides from the log what _StopAtNaN looks for
