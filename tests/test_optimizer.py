@@ -52,7 +52,9 @@ def test_the_update_of_a_matrix_is_orthogonal_and_that_of_the_rest_is_adamws() -
     model, other = toy(), toy()
     before = model["language_model"]["layer"].weight.detach().clone()
     train(model, optimizer.make(model, lr=0.1, weight_decay=0.0, decay=set()), 1)
-    spread = torch.linalg.svdvals((before - model["language_model"]["layer"].weight).detach())[:3]  # the gradient's rank is that of the output
+    spread = torch.linalg.svdvals((before - model["language_model"]["layer"].weight).detach())[
+        :3
+    ]  # the gradient's rank is that of the output
     assert spread.max() / spread.min() < 2, "Newton-Schulz makes all singular values about one"
     train(other, torch.optim.AdamW(other.parameters(), lr=0.1, betas=optimizer.BETAS, weight_decay=0.0), 1)
     torch.testing.assert_close(model["connector"].weight, other["connector"].weight)

@@ -25,6 +25,10 @@ class CogAudioConfig(PreTrainedConfig):
         tone_tokens: number of tokens that carry the tone of the whole utterance; 0 for none.
         connector_hidden, tone_hidden: width of the connector's hidden layers, of the words and of the tone.
         connector_dropout: of the frames that go into it, in training.
+        spoken: a frame says one of the first so many tokens of the vocabulary; None: any. A byte-pair encoding is built by frequency, so that its
+            first so many tokens are one themselves, which spells every word in pieces that are met often enough to be learned.
+        text_backbone: the pretrained language model that stays frozen and is not in the checkpoint (see `backbones`); None: it is in there.
+        lora_rank: of the adapters in every linear layer of the language model; 0: none.
         encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
     """
 
@@ -39,6 +43,9 @@ class CogAudioConfig(PreTrainedConfig):
     connector_hidden: int = 512
     tone_hidden: int = 96
     connector_dropout: float = 0.1
+    spoken: int | None = None
+    text_backbone: str | None = None
+    lora_rank: int = 0
     encoder_folder: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -49,4 +56,6 @@ class CogAudioConfig(PreTrainedConfig):
                 setattr(self, name, AutoConfig.for_model(value.pop("model_type", default), **value))
         if self.layers not in ("mix", "last"):
             raise ValueError(f"layers must be 'mix' or 'last', not {self.layers!r}")
+        if self.spoken is not None and not self.audio_token_id < self.spoken <= self.text_config.vocab_size:
+            raise ValueError(f"spoken must be above the audio token's id and not above the vocabulary, not {self.spoken}")
         super().__post_init__(**kwargs)

@@ -44,7 +44,9 @@ class CogAudioConnector(nn.Module):
         out = config.text_config.hidden_size
         self.words_mix = LayerMix(layers, width, config.layers, last=4.0)  # words are on top of the encoder, tone below
         self.words = nn.Sequential(
-            nn.Linear(width + 1, config.connector_hidden), nn.GELU(), nn.Linear(config.connector_hidden, config.text_config.vocab_size)
+            nn.Linear(width + 1, config.connector_hidden),
+            nn.GELU(),
+            nn.Linear(config.connector_hidden, config.spoken or config.text_config.vocab_size),
         )
         self.dropout = nn.Dropout(config.connector_dropout)
         self.tone_tokens, self.out = config.tone_tokens, out
@@ -76,7 +78,7 @@ class CogAudioConnector(nn.Module):
         return (standard * weight).to(self.tone[1].weight.dtype)
 
     def forward(self, states: Tensor, levels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ((B, T, V) log-probabilities of the token that a frame says, (B, K, H) embeddings of the tone).
+        """Return ((B, T, V) log-probabilities of the token that a frame says (V: those that can be spoken), (B, K, H) embeddings of the tone).
 
         Args:
             states: (B, L + 1, T, D) from `encode_layers`.

@@ -94,15 +94,56 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         self.audio_encoder = WhisperEncoder(config.audio_config)
         self.connector = CogAudioConnector(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        if config.text_backbone is not None:
+            self._keys_to_ignore_on_load_missing = [*(self._keys_to_ignore_on_load_missing or []), r"language_model\."]
         self.tone_head = nn.Linear(config.text_config.hidden_size, len(EMOTIONS))
         self.post_init()
+        if config.lora_rank:  # after the weights' initialisation, which would overwrite that of the adapters
+            self._adapt(config.lora_rank)
+
+    def _adapt(self, rank: int) -> None:
+        """Put low-rank adapters (LoRA: Hu et al. 2021, arXiv 2106.09685) beside every linear layer of the language model."""
+        from peft import LoraConfig, inject_adapter_in_model
+
+        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), self.language_model)
+
+    def is_frozen(self, name: str) -> bool:
+        """Whether a weight stays as it was pretrained: the encoder's, and those of a frozen language model beside its adapters."""
+        frozen_text = self.config.text_backbone is not None and name.startswith("language_model.") and ".lora_" not in name
+        return name.startswith("audio_encoder.") or frozen_text
+
+    def train_language_model(self, learns: bool) -> None:
+        """Let the language model learn, or its adapters where it is frozen; or neither."""
+        for name, weight in self.named_parameters():
+            if name.startswith("language_model."):
+                weight.requires_grad_(learns and not self.is_frozen(name))
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
-        """Save as transformers does; without the frozen encoder where the config says that it lies in a folder of its own."""
-        if self.config.encoder_folder is not None:
-            state = kwargs.pop("state_dict", None) or self.state_dict()
-            kwargs["state_dict"] = {name: value for name, value in state.items() if not name.startswith("audio_encoder.")}
-        super().save_pretrained(save_directory, **kwargs)
+        """Save as transformers does; without what the config says is pretrained and lies elsewhere."""
+        state = kwargs.pop("state_dict", None) or self.state_dict()
+        with_encoder = self.config.encoder_folder is None
+        kept = {n: v for n, v in state.items() if not self.is_frozen(n) or (with_encoder and n.startswith("audio_encoder."))}
+        super().save_pretrained(save_directory, state_dict=kept, **kwargs)
+
+    def load_language_model(self, name: str) -> None:
+        """Put the weights of a pretrained language model beside the adapters.
+
+        Raises:
+            WeightsError: it is not on this machine, or another model than the adapters were made for.
+        """
+        from cogviz.models import backbones
+
+        state = backbones.language_model_state(name)
+        mine = self.language_model.state_dict()
+        renamed = {
+            n if n in mine else n.replace(".weight", ".base_layer.weight").replace(".bias", ".base_layer.bias"): v for n, v in state.items()
+        }
+        wrong = [n for n, v in renamed.items() if n not in mine or mine[n].shape != v.shape]
+        missing = [n for n in mine if ".lora_" not in n and n not in renamed and n != "lm_head.weight"]
+        if wrong or missing:
+            raise backbones.WeightsError(f"{name} is not the language model that this checkpoint was made for (at {(wrong + missing)[0]})")
+        self.language_model.load_state_dict(renamed, strict=False)
+        self.language_model.tie_weights()
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> CogAudioForConditionalGeneration:
@@ -115,6 +156,9 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             if not path.is_file():
                 raise OSError(f"the frozen encoder {path} is missing; it belongs beside the checkpoint")
             model.audio_encoder.load_state_dict(load_file(path))
+        if model.config.text_backbone is not None:
+            model.load_language_model(model.config.text_backbone)
+        model.train_language_model(True)
         model.audio_encoder.requires_grad_(False)
         return model
 
@@ -171,7 +215,8 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         return mask & (best != self.config.audio_token_id) & ~repeats
 
     def _table(self) -> Tensor:
-        return torch.as_tensor(self.get_input_embeddings().weight)
+        """(V, H) the embeddings of the tokens that a frame can say."""
+        return torch.as_tensor(self.get_input_embeddings().weight)[: self.config.spoken]
 
     def simulate(self, input_ids: Tensor, frame_tokens: Tensor) -> Tensor:
         """Return text embeddings with simulated speech in place of the placeholders, without tone (see `training.reading`).

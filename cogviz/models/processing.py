@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import BatchFeature, ProcessorMixin
 
 from cogviz.audio import RATE, without_silence
@@ -40,6 +43,8 @@ class CogAudioProcessor(ProcessorMixin):
         tokenizer: the language model's; `AUDIO_TOKEN` must be in it.
         tone_tokens: as in the model's config.
         template: the prompt around {audio} and {prompt}.
+        audio_token: the placeholder that audio embeddings replace.
+        spoken: as in the model's config.
     """
 
     def __init__(
@@ -48,9 +53,11 @@ class CogAudioProcessor(ProcessorMixin):
         tokenizer: Any = None,
         tone_tokens: int = 4,
         template: str = "<|user|>{audio}{prompt}<|assistant|>",
+        audio_token: str = AUDIO_TOKEN,
+        spoken: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self.tone_tokens = tone_tokens
+        self.tone_tokens, self.audio_token, self.spoken = tone_tokens, audio_token, spoken
         self.template = template
         super().__init__(feature_extractor, tokenizer, **kwargs)
 
@@ -65,7 +72,26 @@ class CogAudioProcessor(ProcessorMixin):
 
     def prompt(self, task: str, placeholders: int) -> str:
         """Return the text of a prompt with its placeholders; `task` is a key of `PROMPTS` or a question of your own."""
-        return self.template.format(audio=AUDIO_TOKEN * placeholders, prompt=PROMPTS.get(task, task))
+        return self.template.format(audio=self.audio_token * placeholders, prompt=PROMPTS.get(task, task))
+
+    def tokens(self, text: str) -> list[int]:
+        """Return the tokens of a text, as the language model writes it."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def spoken_tokens(self, text: str) -> list[int]:
+        """Return the tokens of a text, as the frames of its speech say it: only those below `spoken`."""
+        return self.tokens(text) if self.spoken is None else self._speller.encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def _speller(self) -> Tokenizer:
+        """The tokenizer with the first `spoken` entries of its vocabulary, and the merges that make them."""
+        whole = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        model = whole["model"]
+        vocabulary = {token: i for token, i in model["vocab"].items() if i < self.spoken}
+        merges = [m.split(" ", 1) if isinstance(m, str) else m for m in model["merges"]]
+        model["vocab"], model["merges"] = vocabulary, [m for m in merges if {*m, "".join(m)} <= vocabulary.keys()]
+        whole["added_tokens"] = [token for token in whole["added_tokens"] if token["id"] < self.spoken]
+        return Tokenizer.from_str(json.dumps(whole))
 
     def __call__(
         self, audio: np.ndarray | Sequence[np.ndarray], task: str | Sequence[str] = "reason", *, prefix: str = "", **kwargs: Any

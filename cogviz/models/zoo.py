@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoModel, AutoProcessor, Lfm2Config, WhisperConfig, WhisperFeatureExtractor
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoProcessor,
+    AutoTokenizer,
+    Lfm2Config,
+    PreTrainedConfig,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+)
 
 from cogviz.models import backbones
 from cogviz.models.configuration import CogAudioConfig
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor
+from cogviz.models.quiet import without_bars
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,6 +45,10 @@ def register() -> None:
     """Make `AutoConfig`, `AutoModel` and `AutoProcessor` know CogAudio."""
     # Whoever has no CUDA kernel for short convolutions can do nothing about it, and needs none.
     logging.getLogger("transformers.integrations.hub_kernels").addFilter(lambda record: "causal_conv1d" not in record.getMessage())
+    # A checkpoint of adapters holds neither of the tied embeddings: they come with the pretrained language model.
+    logging.getLogger("transformers.modeling_utils").addFilter(
+        lambda record: "both are absent from the checkpoint" not in record.getMessage()
+    )
     AutoConfig.register("cogaudio", CogAudioConfig, exist_ok=True)
     AutoModel.register(CogAudioConfig, CogAudioForConditionalGeneration, exist_ok=True)
     AutoProcessor.register(CogAudioConfig, CogAudioProcessor, exist_ok=True)
@@ -62,20 +74,6 @@ def folder(name: str | Path) -> Path:
     raise UnknownModel(f"unknown model {str(name)!r}; choose {', '.join(VARIANTS)}, or the folder of a CogAudio checkpoint")
 
 
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Loading takes a tenth of a second: transformers' progress bars would only stand in the way of what is printed."""
-    from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
-
-    shown = is_progress_bar_enabled()
-    disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            enable_progress_bar()
-
-
 def load(name: str | Path) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
     """Load a model (float32, eval mode) and its processor; raises `UnknownModel` where the files are missing or broken."""
     import torch
@@ -83,9 +81,11 @@ def load(name: str | Path) -> tuple[CogAudioForConditionalGeneration, CogAudioPr
 
     path = folder(name)
     try:
-        with _without_bars():
+        with without_bars():
             model = CogAudioForConditionalGeneration.from_pretrained(path, dtype=torch.float32)
             processor = CogAudioProcessor.from_pretrained(path)
+    except backbones.WeightsError:
+        raise
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
         raise UnknownModel(
             f"the checkpoint in {path} cannot be read ({type(error).__name__}: {str(error)[:120]}); copy or train it again"
@@ -99,8 +99,6 @@ def new_nano(
     """Make an untrained nano: the pretrained encoder, a fresh connector and a fresh language model of 3.7 million parameters."""
     import torch
 
-    torch.manual_seed(seed)
-    whisper = backbones.whisper_encoder()
     # Gated short convolutions and attention in turn (LFM2: Amini et al. 2025, arXiv 2511.23404): a convolution sees the token before, which is
     # what an attention layer needs to repeat what it hears, so that copying is learned in a fraction of a plain transformer's steps.
     text = Lfm2Config(
@@ -118,24 +116,79 @@ def new_nano(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    model, processor = _assemble(text, tokenizer, seed=seed, layers=layers)
+    with torch.no_grad():  # rows of length 1: what is heard, a mixture of them, is then as large as what the layers add to it
+        torch.as_tensor(model.get_input_embeddings().weight).mul_(1 / (text.initializer_range * text.hidden_size**0.5))
+    return model, processor
+
+
+SMOL_AUDIO = "<empty_output>"
+"""SmolLM2's tokenizer keeps this token for notebooks, which nobody speaks; so its vocabulary need not grow."""
+
+
+def new_smol(*, layers: str = "mix", seed: int = 0) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
+    """Make an untrained smol: pretrained encoder and SmolLM2-135M-Instruct, both frozen, a fresh connector and fresh adapters.
+
+    Raises:
+        WeightsError: SmolLM2 is not on this machine.
+    """
+    folder = backbones.resolve(backbones.SMOLLM2)
+    text, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    text._name_or_path = ""
+    model, processor = _assemble(
+        text,
+        tokenizer,
+        seed=seed,
+        audio_token=SMOL_AUDIO,
+        template="<|im_start|>user\n{audio}{prompt}<|im_end|>\n<|im_start|>assistant\n",
+        layers=layers,
+        spoken=2048,
+        text_backbone=backbones.SMOLLM2,
+        lora_rank=8,
+    )
+    model.load_language_model(backbones.SMOLLM2)
+    model.train_language_model(True)
+    return model, processor
+
+
+def _assemble(
+    text: PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    seed: int,
+    audio_token: str = AUDIO_TOKEN,
+    template: str | None = None,
+    **settings: Any,
+) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
+    """Put the pretrained encoder, a fresh connector and a language model (fresh) together."""
+    import torch
+
+    torch.manual_seed(seed)
+    whisper = backbones.whisper_encoder()
     config = CogAudioConfig(
         audio_config=WhisperConfig.from_dict({**whisper.config.to_dict(), "_name_or_path": ""}),  # it would carry a path of this machine
         text_config=text,
-        audio_token_id=int(tokenizer.convert_tokens_to_ids(AUDIO_TOKEN)),
-        layers=layers,
+        audio_token_id=int(tokenizer.convert_tokens_to_ids(audio_token)),
         connector_hidden=256,
         connector_dropout=0.3,
         encoder_folder=f"../{ENCODER}",
+        **settings,
     )
     model = CogAudioForConditionalGeneration(config)
-    with torch.no_grad():  # rows of length 1: what is heard, a mixture of them, is then as large as what the layers add to it
-        torch.as_tensor(model.get_input_embeddings().weight).mul_(1 / (text.initializer_range * text.hidden_size**0.5))
     model.audio_encoder.load_state_dict(whisper.state_dict())
     model.audio_encoder.requires_grad_(False)
     model.generation_config.update(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, suppress_tokens=[config.audio_token_id]
     )
-    return model, CogAudioProcessor(WhisperFeatureExtractor(feature_size=80), tokenizer, tone_tokens=config.tone_tokens)
+    processor = CogAudioProcessor(
+        WhisperFeatureExtractor(feature_size=80),
+        tokenizer,
+        tone_tokens=config.tone_tokens,
+        audio_token=audio_token,
+        spoken=config.spoken,
+        **({"template": template} if template else {}),
+    )
+    return model, processor
 
 
 def describe(name: str) -> dict[str, Any]:

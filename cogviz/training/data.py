@@ -101,13 +101,10 @@ class Examples(Dataset):
         states, levels = self.features.get(example.utterance)
         if self.augment:
             levels = levels + np.random.default_rng((self.seed, index)).normal(0, GAIN_DB / 20)
-        tokenizer = self.processor.tokenizer
         prompt = self.processor.prompt(example.task, states.shape[1] + self.processor.tone_tokens)
-        before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        answer = tokenizer(target(self.utterances[example.utterance], example.task), add_special_tokens=False)["input_ids"] + [
-            tokenizer.eos_token_id
-        ]
-        spoken = tokenizer(self.utterances[example.utterance].text, add_special_tokens=False)["input_ids"]
+        before = self.processor.tokens(prompt)
+        answer = [*self.processor.tokens(target(self.utterances[example.utterance], example.task)), self.processor.tokenizer.eos_token_id]
+        spoken = self.processor.spoken_tokens(self.utterances[example.utterance].text)
         return {
             "states": states,
             "levels": levels,

@@ -1,4 +1,4 @@
-"""Muon for the matrices inside the language model, AdamW for everything else (embeddings, norms, convolutions, connector)."""
+"""Muon for the matrices inside the language model, AdamW for everything else (embeddings, norms, convolutions, adapters, connector)."""
 
 from __future__ import annotations
 
@@ -73,6 +73,7 @@ def make(model: nn.Module, *, lr: float, weight_decay: float, decay: set[str]) -
     for name, weight in model.named_parameters():
         if not weight.requires_grad:
             continue
-        inside = name.startswith("language_model.") and weight.ndim == 2 and "embed" not in name and "lm_head" not in name
+        outside = any(part in name for part in ("embed", "lm_head", ".lora_"))
+        inside = name.startswith("language_model.") and weight.ndim == 2 and not outside
         (matrices if inside else decayed if name in decay else others).append(weight)
     return MuonAdamW(matrices, decayed, others, lr=lr, weight_decay=weight_decay)

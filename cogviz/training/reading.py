@@ -83,9 +83,9 @@ class ReadingExamples(Dataset):
         draw = np.random.default_rng((self.seed, 7, index))
         task = str(self.drawn[index])
         text, answer = self._said(task, draw)
-        tokenizer = self.processor.tokenizer
-        spoken = tokenizer(text, add_special_tokens=False)["input_ids"]
-        others = draw.integers(len(tokenizer), size=(len(spoken), 2))
+        processor = self.processor
+        spoken = processor.spoken_tokens(text)
+        others = draw.integers(processor.spoken or len(processor.tokenizer), size=(len(spoken), 2))
         chances = draw.random((len(spoken), 3)) / (2 * draw.random() + 1e-9)
         frames = []
         for token, (instead, added), chance in zip(spoken, others.tolist(), chances, strict=True):
@@ -93,8 +93,8 @@ class ReadingExamples(Dataset):
                 frames.append(instead if chance[1] < WRONG else token)
             if chance[2] < ADDED:
                 frames.append(added)
-        before = tokenizer(self.processor.prompt(task, len(frames) + self.processor.tone_tokens), add_special_tokens=False)["input_ids"]
-        after = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        before = processor.tokens(processor.prompt(task, len(frames) + processor.tone_tokens))
+        after = [*processor.tokens(answer), processor.tokenizer.eos_token_id]
         return {"frame_tokens": frames, "input_ids": before + after, "labels": [-100] * len(before) + after}
 
 

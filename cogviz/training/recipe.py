@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+SIZES = ("nano", "smol")
+
 
 class RecipeError(ValueError):
     """Raised for a recipe that is unknown or wrong; the message says which key."""
@@ -61,14 +63,16 @@ class Recipe:
 
     Attributes:
         start: the variant that this one goes on from; None: from the pretrained encoder and a fresh language model.
+        size: of a fresh model: "nano" (language model and tokenizer from scratch) or "smol" (adapters in a frozen SmolLM2-135M-Instruct).
         layers: "mix" or "last".
-        vocabulary: size of the tokenizer of a fresh model.
+        vocabulary: size of the tokenizer of a fresh nano.
         scale: multiplies every number of steps; the one size dial.
     """
 
     name: str
     about: str
     start: str | None = None
+    size: str = "nano"
     layers: str = "mix"
     vocabulary: int = 2048
     seed: int = 0
@@ -118,4 +122,7 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     row["stages"] = [_build(Stage, stage, f"{name}, stage {i}") for i, stage in enumerate(row.get("stages") or [], 1)]
     if row.get("alignment") is not None:
         row["alignment"] = _build(Alignment, row["alignment"], f"{name}, alignment")
-    return replace(_build(Recipe, row, str(name)), **changes)
+    plan: Recipe = replace(_build(Recipe, row, str(name)), **changes)
+    if plan.size not in SIZES:
+        raise RecipeError(f"{name}: unknown size {plan.size!r}; choose {', '.join(SIZES)}")
+    return plan

@@ -32,10 +32,12 @@ HELD_OUT = ("ambiguous_test", "ambiguous_slots", "emotional_test")
 
 
 def begin(plan: Recipe, utterances: Sequence[Utterance], folder: Path) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
-    """Return the model that a recipe starts from: another variant (trained here before, or shipped), or a new nano."""
+    """Return the model that a recipe starts from: another variant (trained here before, or shipped), or a new one of its size."""
     if plan.start is not None:
         here = folder.parent / plan.start
         return zoo.load(here if (here / "config.json").exists() else plan.start)
+    if plan.size == "smol":
+        return zoo.new_smol(layers=plan.layers, seed=plan.seed)
     train = [u for u in utterances if u.split == "train"]
     texts = [u.text for u in train] + [render(dataset.answer(u)) for u in train]
     return zoo.new_nano(tokenizer.train(texts, vocabulary=plan.vocabulary), layers=plan.layers, seed=plan.seed)
@@ -182,7 +184,7 @@ def _save_weights(model: CogAudioForConditionalGeneration, path: Path) -> None:
     from safetensors.torch import save_file
 
     tied = set(model.all_tied_weights_keys or ())  # safetensors holds each tensor once
-    kept = {n: t for n, t in model.state_dict().items() if not n.startswith("audio_encoder.") and n not in tied}
+    kept = {n: t for n, t in model.state_dict().items() if not model.is_frozen(n) and n not in tied}
     save_file({n: t.detach().cpu().contiguous() for n, t in kept.items()}, path)
 
 

@@ -128,13 +128,13 @@ def run_stage(
     )
     started = time.time()
     model.train()
-    model.language_model.requires_grad_(stage.name not in HEARING)
+    model.train_language_model(stage.name not in HEARING)
     model.config.use_cache = False
     output = folder / stage.name
     last = get_last_checkpoint(str(output)) if resume and output.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
     model.config.use_cache = True
-    model.language_model.requires_grad_(True)
+    model.train_language_model(True)
     model.eval()
     seconds = time.time() - started
     return [

@@ -1,0 +1,143 @@
+"""A frozen language model with adapters: what learns, what is saved, what is found again, and frames that spell."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cogviz.models import backbones, zoo
+from cogviz.models.backbones import WeightsError
+from cogviz.models.configuration import CogAudioConfig
+from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.processing import CogAudioProcessor
+from cogviz.training import optimizer, run
+
+Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]
+
+
+@pytest.fixture
+def adapted(make_tiny: Callable[..., Pair], tmp_path: Path) -> Pair:
+    """A tiny model whose language model is the pretrained one in tmp_path/base."""
+    base, _ = make_tiny(seed=1)
+    base.language_model.save_pretrained(tmp_path / "base")
+    model, processor = make_tiny(text_backbone=str(tmp_path / "base"), lora_rank=2, encoder_folder=f"../{zoo.ENCODER}")
+    model.load_language_model(str(tmp_path / "base"))
+    model.train_language_model(True)
+    return model, processor
+
+
+def hum(seconds: float = 0.8) -> np.ndarray:
+    return (0.1 * np.sin(np.arange(int(seconds * 16000)) / 20)).astype(np.float32)
+
+
+def test_adapters_and_connector_learn_and_what_was_pretrained_does_not(adapted: Pair) -> None:
+    model, processor = adapted
+    learns = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert learns == {n for n, _ in model.named_parameters() if ".lora_" in n or n.startswith(("connector.", "tone_head."))}
+    groups = optimizer.make(model, lr=1e-3, weight_decay=0.0, decay=set()).param_groups
+    assert len(groups) == 1, "adapters are AdamW's: their two halves are no matrix inside the model"
+    inputs = processor([hum(), hum(1.1)], "direct", prefix="<response>So.</response>")
+    model.train()(**inputs, labels=inputs["input_ids"].clone()).loss.backward()
+    for name, weight in model.named_parameters():
+        assert (weight.grad is not None) == (name in learns and not name.startswith("tone_head.")), name
+    model.train_language_model(False)
+    assert not [n for n, p in model.named_parameters() if p.requires_grad and n.startswith("language_model.")]
+
+
+def test_fresh_adapters_change_nothing_that_the_language_model_says(adapted: Pair, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model, _ = adapted
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "base").eval()
+    tokens = torch.tensor([[3, 8, 40, 41]])
+    torch.testing.assert_close(model.language_model(tokens).logits, plain(tokens).logits)
+
+
+def test_a_checkpoint_holds_what_was_learned_and_finds_the_rest(adapted: Pair, tmp_path: Path) -> None:
+    model, processor = adapted
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if ".lora_" in name:
+                weight.add_(0.05 * torch.randn_like(weight))
+    folder = tmp_path / "runs" / "smol-tiny"
+    run.save(model.eval(), processor, folder)
+    saved = load_file(folder / "model.safetensors")
+    assert saved
+    assert all(".lora_" in name or name.startswith(("connector.", "tone_head.")) for name in saved)
+    again, its = zoo.load(folder)
+    inputs = processor([hum()], "reason")
+    with torch.no_grad():
+        torch.testing.assert_close(again(**its([hum()], "reason")).logits, model(**inputs).logits, atol=2e-2, rtol=2e-2)
+    assert not [n for n, p in again.named_parameters() if p.requires_grad and again.is_frozen(n)]
+
+
+def test_a_missing_base_says_which_command_brings_it(adapted: Pair, tmp_path: Path) -> None:
+    model, processor = adapted
+    folder = tmp_path / "runs" / "smol-tiny"
+    run.save(model, processor, folder)
+    (tmp_path / "base").rename(tmp_path / "elsewhere")
+    with pytest.raises(WeightsError, match="not on this machine; run: cogviz weights fetch"):
+        zoo.load(folder)
+
+
+def test_adapters_for_another_base_are_refused(adapted: Pair, make_tiny: Callable[..., Pair], tmp_path: Path) -> None:
+    model, processor = adapted
+    folder = tmp_path / "runs" / "smol-tiny"
+    run.save(model, processor, folder)
+    shutil.rmtree(tmp_path / "base")
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    other = LlamaConfig(vocab_size=500, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
+    AutoModelForCausalLM.from_config(other).save_pretrained(tmp_path / "base")
+    with pytest.raises(WeightsError, match="is not the language model that this checkpoint was made for"):
+        zoo.load(folder)
+
+
+# --- frames that spell -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_can_say_only_the_first_tokens_and_they_spell_every_word(make_tiny: Callable[..., Pair]) -> None:
+    model, processor = make_tiny(spoken=300)
+    processor.spoken = 300
+    for text in ("The dog barked at 7, didn't it?", "Ærøskøbing", "a  b\n"):
+        spelled = processor.spoken_tokens(text)
+        assert max(spelled) < 300
+        assert processor.tokenizer.decode(spelled) == text
+        assert len(spelled) >= len(processor.tokens(text))
+    inputs = processor([hum(), hum(1.2)], "direct")
+    states, mask = model.encode(inputs["input_features"], inputs["feature_attention_mask"])
+    words, _ = model.connector(states, inputs["audio_levels"], mask)
+    assert words.shape[-1] == 300
+    labels = torch.tensor([processor.spoken_tokens("So it is")[:4]] * 2)
+    loss = model.train()(audio_states=states, audio_mask=mask, audio_levels=inputs["audio_levels"], ctc_labels=labels).loss
+    assert torch.isfinite(loss)
+    assert model.eval().generate(**inputs, max_new_tokens=3).shape[0] == 2
+
+
+def test_all_tokens_can_be_said_where_nothing_else_is_set(tiny_model: Pair) -> None:
+    _, processor = tiny_model
+    assert processor.spoken_tokens("The dog barked.") == processor.tokens("The dog barked.")
+
+
+def test_the_audio_token_must_be_one_that_a_frame_can_say(tiny_model: Pair) -> None:
+    config = tiny_model[0].config
+    with pytest.raises(ValueError, match="spoken must be above the audio token's id"):
+        CogAudioConfig(audio_config=config.audio_config, text_config=config.text_config, audio_token_id=4, spoken=4)
+
+
+@pytest.mark.skipif(backbones.find(backbones.SMOLLM2) is None, reason=f"no SmolLM2 here; cogviz weights fetch {backbones.SMOLLM2}")
+def test_a_new_smol_has_the_pretrained_language_model_in_it_and_few_weights_that_learn() -> None:
+    model, processor = zoo.new_smol()
+    _, tokenizer = backbones.language_model()
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) < 4e6
+    assert processor.tokenizer.decode(processor.spoken_tokens("The sunflower wilted.")) == "The sunflower wilted."
+    tokens = tokenizer("The capital of France is", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        said = tokenizer.decode(model.language_model(tokens).logits[0, -1].argmax())
+    assert said == " Paris"
