@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import cogviz
 
 MEASURES = ("dominance", "humans")
+ENROL = "hear each voice relative to a neutral recording of its speaker (another sentence) in the same data"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     answer = command(commands, "answer", _answer, "let a model answer recordings")
     answer.add_argument("files", nargs="+", type=Path)
     answer.add_argument("--model", default="nano-aligned", help="a variant or a checkpoint folder (default: nano-aligned)")
+    answer.add_argument(
+        "--neutral",
+        type=Path,
+        metavar="FILE",
+        help="the same speaker saying something else in a calm voice: the tone is then heard relative to it",
+    )
     answer.add_argument("--route", default="reason", help="reason (chain, then response) or direct")
     answer.add_argument(
         "--json",
@@ -109,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--root", default="", help="folder of the corpus")
     report.add_argument("--actor", default="", help="whose recordings (default: the first actor)")
     report.add_argument("--sentence", default="", help="which sentence is drawn and played (default: the first)")
+    report.add_argument("--neutral", default="", metavar="FILE", help="for recordings of your own: the same speaker in a calm voice")
+    report.add_argument("--enrol", action="store_true", help=ENROL)
     report.add_argument("--output", type=Path, default=Path("reports/tour"), help="folder of the page (default: reports/tour)")
 
     evaluate = command(commands, "evaluate", _evaluate, "measure models: does the answer follow the voice or the words?")
@@ -118,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", required=True, help="dataset folder, or ravdess=FOLDER / emodb=FOLDER, or (humans) a results file of the listening test"
     )
     evaluate.add_argument("--limit", type=int, help="only the first so many utterances")
+    evaluate.add_argument("--enrol", action="store_true", help=ENROL)
     evaluate.add_argument(
         "--json",
         type=Path,
@@ -184,12 +195,13 @@ def _answer(options: argparse.Namespace) -> int:
 
     check_route(options.route)
     folder(options.model)  # before anything heavy: an unknown name should not cost a second
-    utterances = []
-    for path in options.files:
+    read = []
+    for path in [*options.files, *([options.neutral] if options.neutral else [])]:
         recording = audio.read(path)
         for notice in recording.notices:
             print(f"note: {notice}", file=sys.stderr)
-        utterances.append(Utterance(str(path), "", None, "you", str(path), "files", waveform=recording.samples))
+        read.append(Utterance(str(path), "", None, "you", str(path), "files", waveform=recording.samples))
+    utterances = [replace(u, enrolment=read[-1]) for u in read[:-1]] if options.neutral else read
     from cogviz.models.listener import CogAudioListener
 
     say = _say(options.json)
@@ -239,6 +251,8 @@ def _report(options: argparse.Namespace) -> int:
         root=options.root,
         actor=options.actor,
         sentence=options.sentence,
+        neutral=options.neutral,
+        enrolled=options.enrol,
     )
     return 0
 
@@ -252,10 +266,13 @@ def _evaluate(options: argparse.Namespace) -> int:
         from cogviz.evaluation import heldout
         from cogviz.models.listener import CogAudioListener
         from cogviz.models.zoo import folder
+        from cogviz.utterance import enrol
 
         for model in options.model:
             folder(model)
         name, utterances = _utterances(options.data, options.limit)
+        if options.enrol:
+            name, utterances = f"{name}, enrolled", enrol(utterances)
         rows = [row for model in options.model for row in heldout.evaluate(CogAudioListener(model), utterances, data=name)[0]]
     say = _say(options.json)
     width = max((len(r["measure"]) for r in rows), default=0)

@@ -46,8 +46,11 @@ def build(output: str | Path, *, models: Sequence[str], **chosen: Any) -> Path:
         raise ReportError(f"{output} is a file; give a folder for the report")
     output.mkdir(parents=True, exist_ok=True)
     print(f"{len(found.utterances)} recordings, {len(folders)} model(s): {', '.join(f.name for f in folders)}", flush=True)
-    absolute = {name: str(Path(value).resolve()) for name, value in chosen.items() if name in ("data", "root") and value}
-    plain = {name: str(value) for name, value in chosen.items() if name in ("corpus", "actor", "sentence") and value not in (None, "")}
+    absolute = {name: str(Path(value).resolve()) for name, value in chosen.items() if name in ("data", "root", "neutral") and value}
+    plain: dict[str, Any] = {
+        name: str(value) for name, value in chosen.items() if name in ("corpus", "actor", "sentence") and value not in (None, "")
+    }
+    plain |= {"enrolled": True} if chosen.get("enrolled") else {}
     files = [str(Path(f).resolve()) for f in chosen.get("files", ())]
     notebook = _execute(output / "tour.ipynb", {**absolute, **plain, "files": files, "models": [str(f.resolve()) for f in folders]})
     page = output / "index.html"

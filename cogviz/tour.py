@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cogviz.utterance import Utterance, cells
+from cogviz.utterance import Utterance, cells, enrol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,25 +101,38 @@ def material(
     actor: str | int = "",
     sentence: str | int = "",
     files: Sequence[str | Path] = (),
+    neutral: str | Path = "",
+    enrolled: bool = False,
 ) -> Material:
     """Return what a report listens to: `files`, else an actor of a `corpus`, else a LIME dataset (`data`; "": the shipped samples).
+
+    Args:
+        neutral: with `files`: a recording of the same speaker in a calm voice, which theirs are heard relative to.
+        enrolled: without `files`: hear each voice relative to a neutral recording of its speaker in the same data.
 
     Raises:
         ValueError: (BuildError, CorpusError, AudioError, ReportError) with one sentence that says what is wrong and what there is.
     """
+    if neutral and not files:
+        raise ReportError("a neutral recording belongs to recordings of your own; for a corpus or a dataset say --enrol")
+    if enrolled and files:
+        raise ReportError("recordings of your own are enrolled with --neutral FILE, the same speaker in a calm voice")
     if files:
-        return _files(files)
+        return _files(files, neutral)
     if corpus:
-        return _actor(corpus, root, str(actor), str(sentence))
-    return _dataset(Path(data) if data else samples(), str(sentence))
+        return _actor(corpus, root, str(actor), str(sentence), enrolled)
+    return _dataset(Path(data) if data else samples(), str(sentence), enrolled)
 
 
-def _dataset(folder: Path, sentence: str) -> Material:
+ENROLLED = " Each voice is heard relative to a neutral recording of its speaker."
+
+
+def _dataset(folder: Path, sentence: str, enrolled: bool) -> Material:
     from cogviz.lime import dataset
 
     if not (folder / "metadata.parquet").is_file():
         raise ReportError(f"{folder} holds no finished dataset; build it with: cogviz lime build {folder} --plan samples")
-    utterances = dataset.read(folder)
+    utterances = enrol(dataset.read(folder)) if enrolled else dataset.read(folder)
     # Where the words say nothing only the voice can; the neural voice is the most natural one, so a newcomer hears it first.
     ambiguous = [u for u in utterances if u.lexical_emotion is None] or utterances
     found = sorted(cells(ambiguous), key=lambda cell: (-len(cell), _any(cell).extra.get("synthesizer") != "neural"))
@@ -128,12 +141,14 @@ def _dataset(folder: Path, sentence: str) -> Material:
     names = list(dict.fromkeys(_any(cell).sentence for cell in found))
     wanted = _pick(sentence, names, "sentence", numbered=True)
     speakers = len({u.speaker for u in utterances})
-    about = f"The speech is synthetic: {len(utterances)} recordings by {speakers} speakers, made by `cogviz lime build`."
+    about = (
+        f"The speech is synthetic: {len(utterances)} recordings by {speakers} speakers, made by `cogviz lime build`." + ENROLLED * enrolled
+    )
     shown = next(cell for cell in found if _any(cell).sentence == wanted)
     return Material("samples", folder.name, utterances, shown, about)
 
 
-def _actor(name: str, root: str | Path, actor: str, sentence: str) -> Material:
+def _actor(name: str, root: str | Path, actor: str, sentence: str, enrolled: bool) -> Material:
     from cogviz import corpora
 
     corpus = corpora.corpus(name)
@@ -142,16 +157,17 @@ def _actor(name: str, root: str | Path, actor: str, sentence: str) -> Material:
     everyone = corpora.read(name, root)
     speaker = _pick(actor, list(dict.fromkeys(sorted(u.speaker for u in everyone))), "actor")
     utterances = [u for u in everyone if u.speaker == speaker]
+    utterances = enrol(utterances) if enrolled else utterances
     found = cells(utterances)
     wanted = _pick(sentence, list(dict.fromkeys(sorted(_any(cell).sentence for cell in found))), "sentence")
-    about = f"The speech is real: {len(utterances)} recordings by actor `{speaker}` of {corpus.title}."
+    about = f"The speech is real: {len(utterances)} recordings by actor `{speaker}` of {corpus.title}." + ENROLLED * enrolled
     if corpus.language != "en":
         about += f" It is not English (language code {corpus.language}), which the models do not know."
     shown = next(cell for cell in found if _any(cell).sentence == wanted)
     return Material("corpus", name, utterances, shown, about, licence=corpus.licence)
 
 
-def _files(files: Sequence[str | Path]) -> Material:
+def _files(files: Sequence[str | Path], neutral: str | Path) -> Material:
     from cogviz import audio
 
     utterances: list[Utterance] = []
@@ -162,8 +178,15 @@ def _files(files: Sequence[str | Path]) -> Material:
         notices += recording.notices
         unique = sum(p.name == path.name for p in paths) == 1
         utterances.append(Utterance(path.name if unique else str(path), "", None, "you", str(path), "files", waveform=recording.samples))
+    about = ""
+    if neutral:
+        recording = audio.read(Path(neutral))
+        notices += recording.notices
+        calm = Utterance(f"neutral: {Path(neutral).name}", "", "neutral", "you", str(neutral), "files", waveform=recording.samples)
+        utterances = [replace(u, enrolment=calm) for u in utterances]
+        about = " Your voice is heard relative to the neutral recording that you gave."
     count = "one recording" if len(utterances) == 1 else f"{len(utterances)} recordings"
-    about = f"The speech is yours: {count}, whose emotion nobody has written down."
+    about = f"The speech is yours: {count}, whose emotion nobody has written down." + about
     return Material("files", "files", utterances, {u.id: u for u in utterances}, about, notices=tuple(notices))
 
 

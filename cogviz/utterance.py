@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ class Utterance:
         lexical_emotion: what the words alone say; None where they say nothing or nobody knows.
         words: word times, where known.
         split: "train", "validation", "test", "test_slots" or "".
+        enrolment: a neutral recording of the same speaker, where one is given: the voice is then heard relative to it (see `enrol`).
         extra: further columns of the corpus (take, template, synthesizer, ...).
     """
 
@@ -52,6 +53,7 @@ class Utterance:
     lexical_emotion: str | None = None
     words: tuple[Word, ...] = ()
     split: str = ""
+    enrolment: Utterance | None = None
     extra: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -79,3 +81,22 @@ def cells(utterances: Iterable[Utterance]) -> list[dict[str, Utterance]]:
         if u.emotion not in cell or u.intensity > cell[u.emotion].intensity:
             cell[u.emotion] = u
     return list(grouped.values())
+
+
+def enrol(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """Give each utterance the first neutral recording of its speaker that is of another sentence; an utterance without one is left out.
+
+    Raises:
+        ValueError: nobody has one.
+    """
+    neutral: dict[str, list[Utterance]] = defaultdict(list)
+    for u in utterances:
+        if u.emotion == "neutral":
+            neutral[u.speaker].append(u)
+    found = []
+    for u in utterances:
+        if (other := next((n for n in neutral[u.speaker] if n.sentence != u.sentence), None)) is not None:
+            found.append(replace(u, enrolment=other))
+    if not found:
+        raise ValueError("no speaker has a neutral recording of another sentence to be enrolled with")
+    return found

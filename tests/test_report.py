@@ -186,6 +186,8 @@ def test_cell_that_fails_is_one_sentence_and_leaves_the_earlier_page(
         (["--model", "{model}", "--corpus", "ravdes", "--root", "{actors}"], "unknown corpus"),
         (["--model", "{model}", "--corpus", "ravdess", "--root", "{empty}"], "no recording"),
         (["--model", "{model}", "--corpus", "ravdess", "--root", "{actors}", "--actor", "4"], "no actor '4'; there is ravdess-03"),
+        (["--model", "{model}", "--corpus", "ravdess", "--root", "{actors}", "--enrol"], "no speaker has a neutral recording of another"),
+        (["--model", "{model}", "--neutral", "{text}"], "belongs to recordings of your own"),
         (["{text}", "--model", "{model}"], "cannot be read as audio"),
         (["missing.wav", "--model", "{model}"], "does not exist"),
         (["--model", "{model}", "--data", "{data}", "--output", "{text}"], "is a file"),

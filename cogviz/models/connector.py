@@ -55,6 +55,7 @@ class CogAudioConnector(nn.Module):
             self.tone_weight = nn.Parameter(torch.zeros(heard))
             # Standardised over utterances: what differs between them is small beside what they share, and it is what the tone is made of.
             self.tone_norm = nn.BatchNorm1d(heard * 2 * width + 2, affine=False)
+            self.register_buffer("neutral", torch.zeros(heard * 2 * width + 2))
             self.tone = nn.Sequential(
                 nn.Dropout(TONE_DROPOUT),
                 nn.Linear(heard * 2 * width + 2, config.tone_hidden),
@@ -77,16 +78,21 @@ class CogAudioConnector(nn.Module):
         weight = torch.cat([share.repeat_interleave(2 * heard.shape[-1]), share.new_ones(2)])
         return (standard * weight).to(self.tone[1].weight.dtype)
 
-    def forward(self, states: Tensor, levels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, states: Tensor, levels: Tensor, mask: Tensor, enrolled: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return ((B, T, V) log-probabilities of the token that a frame says (V: those that can be spoken), (B, K, H) embeddings of the tone).
 
         Args:
             states: (B, L + 1, T, D) from `encode_layers`.
             levels: (B, T) level of each frame, (dBFS + 40) / 20.
             mask: (B, T).
+            enrolled: (B, layers x 2 D + 2) `pooled` of a neutral recording by the same speaker: the voice is then heard relative to it, as if it
+                were by a speaker whose neutral speech is the mean of the training speakers' (`neutral`). None: as it is.
         """
         levels = levels.to(states.dtype)[..., None]
         words = self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1))).float().log_softmax(-1)
         if not self.tone_tokens:
             return words, states.new_zeros(len(states), 0, self.out)
-        return words, self.tone(self.pooled(states, levels[..., 0], mask)).unflatten(1, (self.tone_tokens, self.out))
+        pooled = self.pooled(states, levels[..., 0], mask)
+        if enrolled is not None:
+            pooled = pooled - enrolled.to(pooled.dtype) + self.neutral.to(pooled.dtype)
+        return words, self.tone(pooled).unflatten(1, (self.tone_tokens, self.out))

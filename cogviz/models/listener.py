@@ -83,11 +83,32 @@ class CogAudioListener:
     def _set(self, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str, batch: int) -> None:
         self.model, self.processor, self.name, self.batch = model, processor, name, batch
         self.states: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._voices: dict[str, torch.Tensor] = {}
 
     def _inputs(self, utterances: Sequence[Utterance], task: str, prefix: str = "") -> BatchFeature:
         if all(u.id in self.states for u in utterances) and utterances:
-            return self.processor.from_states([self.states[u.id] for u in utterances], task, prefix=prefix).to(self.model.device)
-        return self.processor([u.samples for u in utterances], task, prefix=prefix).to(self.model.device)
+            inputs = self.processor.from_states([self.states[u.id] for u in utterances], task, prefix=prefix)
+        else:
+            inputs = self.processor([u.samples for u in utterances], task, prefix=prefix)
+        if self.model.connector.tone_tokens and any(u.enrolment is not None for u in utterances):
+            unknown = self.model.connector.neutral.cpu()  # nobody: the voice is heard as it is
+            inputs["enrolled"] = torch.stack([unknown if u.enrolment is None else self._voice(u.enrolment) for u in utterances])
+        return inputs.to(self.model.device)
+
+    def _voice(self, neutral: Utterance) -> torch.Tensor:
+        """(K,) what a neutral recording says of a speaker's voice; kept, as many recordings share one."""
+        if neutral.id not in self._voices:
+            known = neutral.id in self.states
+            inputs = self.processor.from_states([self.states[neutral.id]]) if known else self.processor(neutral.samples)
+            inputs = inputs.to(self.model.device)
+            with torch.inference_mode():
+                if not known:
+                    inputs["audio_states"], inputs["audio_mask"] = self.model.encode(
+                        inputs["input_features"], inputs["feature_attention_mask"]
+                    )
+                voice = self.model.enrol(inputs["audio_states"], inputs["audio_levels"], inputs["audio_mask"])
+            self._voices[neutral.id] = voice[0].cpu()
+        return self._voices[neutral.id]
 
     def _batches(self, utterances: Sequence[Utterance], what: str, progress: bool) -> Iterator[list[int]]:
         # Similar lengths together: less padding. The order of the results is restored by index.

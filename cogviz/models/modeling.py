@@ -178,9 +178,15 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             return encode_layers(self.audio_encoder, input_features.to(weight.dtype), feature_attention_mask)
 
     def embed(
-        self, input_ids: Tensor, attention_mask: Tensor, audio_states: Tensor, audio_levels: Tensor, audio_mask: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        audio_states: Tensor,
+        audio_levels: Tensor,
+        audio_mask: Tensor,
+        enrolled: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Put the audio in place of the placeholders.
+        """Put the audio in place of the placeholders. `enrolled`: what `enrol` returns, for each row.
 
         Returns:
             (B, S, H) embeddings; (B, S) attention mask, 0 where a frame holds no new word (see `spoken`); (B, T, V) log-probabilities of the
@@ -191,7 +197,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """
         mask = audio_mask.bool()
         table = self._table()
-        words, tone = self.connector(audio_states.to(table.dtype), audio_levels, mask)
+        words, tone = self.connector(audio_states.to(table.dtype), audio_levels, mask, enrolled)
         blank = self.config.audio_token_id
         said = words.index_fill(-1, torch.tensor([blank], device=words.device), float("-inf")).softmax(-1).to(table.dtype) @ table
         if self.training:
@@ -202,6 +208,10 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         embeds = self._placed(self.get_input_embeddings()(input_ids), input_ids, torch.cat([tone.to(said.dtype), said], dim=1), there)
         kept = attention_mask.masked_scatter(input_ids == blank, spoken[there].to(attention_mask.dtype))
         return embeds, kept, words
+
+    def enrol(self, audio_states: Tensor, audio_levels: Tensor, audio_mask: Tensor) -> Tensor:
+        """Return (B, K) what a neutral recording says of its speaker's voice, to be given as `enrolled` with other recordings of theirs."""
+        return self.connector.pooled(audio_states, audio_levels, audio_mask.bool())
 
     def spoken(self, words: Tensor, mask: Tensor) -> Tensor:
         """(B, T) True where a frame says a token: neither the CTC's blank nor what the frame before says.
@@ -254,6 +264,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         audio_states: Tensor | None = None,
         audio_mask: Tensor | None = None,
         audio_levels: Tensor | None = None,
+        enrolled: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
@@ -291,6 +302,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
                 audio_states=audio_states,
                 audio_mask=audio_mask,
                 audio_levels=audio_levels,
+                enrolled=enrolled,
             )
             input_ids = None
             if ctc_labels is not None:
@@ -348,7 +360,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         if levels is None or mask is None:
             raise ValueError("audio needs audio_levels (and audio_states need audio_mask); build them with the processor")
         attention_mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        return *self.embed(input_ids, attention_mask, states, levels, mask), mask
+        return *self.embed(input_ids, attention_mask, states, levels, mask, audio.get("enrolled")), mask
 
     def _ctc(self, words: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
         """CTC (Graves et al. 2006), mean per token; the placeholder of the audio is the blank."""
@@ -367,7 +379,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
 
     def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
         """Generate as transformers does; the audio is heard once, before the first token."""
-        names = ("input_features", "feature_attention_mask", "audio_states", "audio_mask", "audio_levels")
+        names = ("input_features", "feature_attention_mask", "audio_states", "audio_mask", "audio_levels", "enrolled")
         audio = {name: value for name in names if (value := kwargs.pop(name, None)) is not None}
         if not audio:
             return super().generate(inputs, **kwargs)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -103,6 +104,7 @@ def train(
             if key.startswith("reward_") or key in ("tokens", "ratio_change", "groups_without_variance")
         ]
         seconds += sum(float(r["seconds"]) for r in rows)
+    remember_neutral(model, utterances, stored)
     save(model, processor, folder)
     about = {
         "name": plan.name,
@@ -149,6 +151,23 @@ def measure(
         (folder / "run").mkdir(exist_ok=True)
         pd.concat(tables, ignore_index=True).to_parquet(folder / "run" / "answers.parquet")
     (folder / "README.md").write_text(card.render(folder), encoding="utf-8")
+
+
+def remember_neutral(
+    model: CogAudioForConditionalGeneration, utterances: Sequence[Utterance], stored: features.Features, *, count: int = 300
+) -> None:
+    """Store in the connector what the training speakers' neutral speech has in common: where an enrolled voice is moved to."""
+    if not model.connector.tone_tokens:
+        return
+    neutral = [i for i, u in enumerate(utterances) if u.split == "train" and u.emotion == "neutral"]
+    total, chosen = 0, neutral[:: max(1, len(neutral) // count)]
+    model.eval()
+    with torch.no_grad():
+        for i in chosen:
+            states, levels = (torch.as_tensor(np.array(x), dtype=torch.float32)[None].to(model.device) for x in stored.get(i))
+            total = total + model.enrol(states, levels, torch.ones(levels.shape, device=model.device))[0]
+    if chosen:
+        model.connector.neutral.copy_(total / len(chosen))
 
 
 def save(model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, folder: Path) -> None:
