@@ -38,6 +38,8 @@ class CogAudioConnector(nn.Module):
     The level goes in beside both, because Whisper's log-mel is scaled to its own maximum and forgets how loud a voice is.
     """
 
+    neutral: Tensor
+
     def __init__(self, config: CogAudioConfig) -> None:
         super().__init__()
         width, layers = config.audio_config.d_model, config.audio_config.encoder_layers + 1

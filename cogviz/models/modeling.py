@@ -132,6 +132,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             WeightsError: it is not on this machine, or another model than the adapters were made for.
         """
         from cogviz.models import backbones
+        from cogviz.models.convert import WeightsError
 
         state = backbones.language_model_state(name)
         mine = self.language_model.state_dict()
@@ -141,7 +142,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         wrong = [n for n, v in renamed.items() if n not in mine or mine[n].shape != v.shape]
         missing = [n for n in mine if ".lora_" not in n and n not in renamed and n != "lm_head.weight"]
         if wrong or missing:
-            raise backbones.WeightsError(f"{name} is not the language model that this checkpoint was made for (at {(wrong + missing)[0]})")
+            raise WeightsError(f"{name} is not the language model that this checkpoint was made for (at {(wrong + missing)[0]})")
         self.language_model.load_state_dict(renamed, strict=False)
         self.language_model.tie_weights()
 

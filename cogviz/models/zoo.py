@@ -19,6 +19,7 @@ from transformers import (
 
 from cogviz.models import backbones
 from cogviz.models.configuration import CogAudioConfig
+from cogviz.models.convert import WeightsError
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor
 from cogviz.models.quiet import without_bars
@@ -84,7 +85,7 @@ def load(name: str | Path) -> tuple[CogAudioForConditionalGeneration, CogAudioPr
         with without_bars():
             model = CogAudioForConditionalGeneration.from_pretrained(path, dtype=torch.float32)
             processor = CogAudioProcessor.from_pretrained(path)
-    except backbones.WeightsError:
+    except WeightsError:
         raise
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
         raise UnknownModel(

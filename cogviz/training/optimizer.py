@@ -69,7 +69,9 @@ def make(model: nn.Module, *, lr: float, weight_decay: float, decay: set[str]) -
     Args:
         decay: names of the weights that AdamW decays.
     """
-    matrices, decayed, others = [], [], []
+    matrices: list[nn.Parameter] = []
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, weight in model.named_parameters():
         if not weight.requires_grad:
             continue

@@ -160,7 +160,7 @@ def remember_neutral(
     if not model.connector.tone_tokens:
         return
     neutral = [i for i, u in enumerate(utterances) if u.split == "train" and u.emotion == "neutral"]
-    total, chosen = 0, neutral[:: max(1, len(neutral) // count)]
+    total, chosen = torch.zeros_like(model.connector.neutral), neutral[:: max(1, len(neutral) // count)]
     model.eval()
     with torch.no_grad():
         for i in chosen:

@@ -47,6 +47,8 @@ class _StopAtNaN(TrainerCallback):
 class _Trainer(Trainer):
     """Batches of similar length, from lengths that are known beforehand; Muon and AdamW."""
 
+    optimizer: torch.optim.Optimizer | None
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
         train_dataset = train_dataset or self.train_dataset
         generator = torch.Generator().manual_seed(self.args.seed)
