@@ -407,3 +407,21 @@ def test_cuda_hears_what_the_cpu_hears(make_tiny: Callable[..., Pair]) -> None:
         there = inputs.to("cuda")
         torch.testing.assert_close(model(**there).logits[:, -1].cpu(), expected, atol=2e-3, rtol=2e-3)
         assert torch.equal(model.generate(**there, do_sample=False, max_new_tokens=8).cpu(), words)
+
+
+@pytest.mark.parametrize("route", ["reason", "direct"])
+def test_streamed_pieces_join_to_the_answer(make_tiny: Callable[..., Pair], route: str) -> None:
+    listener = CogAudioListener.of(*make_tiny())
+    utterance = Utterance("hum", "", None, "me", "hum", "test", waveform=clip(0.7))
+    pieces = list(listener.stream(utterance, route=route, max_new_tokens=30))
+    (whole,) = listener.texts([utterance], route, max_new_tokens=30)
+    assert "".join(pieces) == whole
+    assert len(pieces) > 2
+
+
+def test_a_stream_that_fails_ends_with_its_error(make_tiny: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = CogAudioListener.of(*make_tiny())
+    utterance = Utterance("hum", "", None, "me", "hum", "test", waveform=clip(0.7))
+    monkeypatch.setattr(listener.model, "generate", lambda **_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(listener.stream(utterance))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,29 @@ class CogAudioListener:
         """Answer each utterance on a route; greedy, so that the same sound gets the same answer."""
         texts = self.texts(utterances, check_route(route), progress=progress)
         return [Heard(u, route, text, parse(text), claimed_emotion(text)) for u, text in zip(utterances, texts, strict=True)]
+
+    def stream(self, utterance: Utterance, *, route: str = "reason", max_new_tokens: int = 200) -> Iterator[str]:
+        """Answer one utterance and yield the text as it comes; what is yielded, joined, is the answer that `listen` gives."""
+        from transformers import TextIteratorStreamer
+
+        inputs = self._inputs([utterance], check_route(route))
+        streamer = TextIteratorStreamer(self.processor.tokenizer, skip_special_tokens=True)
+        failed: list[BaseException] = []
+
+        def answer() -> None:
+            try:
+                with torch.inference_mode():
+                    self.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens, streamer=streamer)
+            except BaseException as error:  # whatever it is, whoever listens must hear of it and not wait
+                failed.append(error)
+                streamer.end()
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield from (piece for piece in streamer if piece)
+        thread.join()
+        if failed:
+            raise failed[0]
 
     def transcribe(self, utterances: Sequence[Utterance], *, progress: bool = True) -> list[str]:
         """The words that the model hears."""
