@@ -301,6 +301,45 @@ def test_the_first_update_starts_at_a_ratio_of_one(
     assert seen[0] < 1e-4 < seen[-1]
 
 
+def test_the_kl_penalty_is_nought_at_the_reference_and_never_negative() -> None:
+    draw = torch.Generator().manual_seed(0)
+    reference = -torch.rand(3, 5, generator=draw)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]], dtype=torch.bool)
+    assert align.kl_penalty(reference, reference, mask) == 0
+    moved = reference + 0.3 * torch.randn(3, 5, generator=draw)
+    by_hand = [
+        np.mean([np.exp(r - p) - (r - p) - 1 for p, r, kept in zip(*row, strict=True) if kept])
+        for row in zip(moved.tolist(), reference.tolist(), mask.tolist(), strict=True)
+    ]
+    assert float(align.kl_penalty(moved, reference, mask)) == pytest.approx(np.mean(by_hand), rel=1e-5)
+    assert min(by_hand) > 0
+
+
+def test_with_the_kl_penalty_the_policy_stays_nearer_to_where_it_started(
+    make_tiny: Callable[..., Pair], judge: rewards.ResponseJudge, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(align, "MAX_NEW_TOKENS", {"reason": 8, "direct": 8})
+    monkeypatch.setattr(align, "score", letters)
+    real = align.kl_penalty
+    moved: dict[float, list[float]] = {1e-9: [], 10.0: []}
+    for kl, seen in moved.items():
+
+        def watch(*of: torch.Tensor, seen: list[float] = seen) -> torch.Tensor:
+            value = real(*of)
+            seen.append(float(value.detach()))
+            return value
+
+        monkeypatch.setattr(align, "kl_penalty", watch)
+        model, processor, utterances, stored = ready(make_tiny, speech)
+        plan = Alignment(("ambiguous",), steps=1, prompts=2, group=4, updates=16, learning_rate=3e-4, kl=kl)
+        align.run_alignment(
+            plan, recipe.read("nano-aligned"), model, processor, utterances, stored,
+            folder=tmp_path / str(kl), device=CPU, judge=judge, progress=False,
+        )  # fmt: skip
+        assert seen[0] < 1e-9, "the reference is where the stage starts"
+    assert np.mean(moved[10.0][-4:]) < 0.5 * np.mean(moved[1e-9][-4:])
+
+
 def test_a_loss_that_is_not_finite_stops_both_kinds_of_training(
     make_tiny: Callable[..., Pair], judge: rewards.ResponseJudge, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,6 +407,8 @@ def test_the_size_dial_scales_steps_and_never_to_none() -> None:
         ("name: x\nabout: y\nstages: [{name: a, parts: [p], tasks: {reason: 1}, steps: 1, lr: 3}]", "stage 1: unknown key 'lr'"),
         ("name: x\nabout: y\nstages: [{name: a}]", "stage 1: the key 'parts' is missing"),
         ("name: x\nabout: y\nalignment: {parts: [p]}", "alignment: the key 'steps' is missing"),
+        ("name: x\nabout: y\nsize: huge", "unknown size 'huge'; choose nano, smol"),
+        ("name: x\nabout: y\nalignment: {parts: [p], steps: 1, similarity: x}", "unknown similarity 'x'; choose words, meaning"),
         ("- a\n- b", "is no recipe"),
         ("name: [", "is not YAML"),
         ("", "is no recipe"),

@@ -6,6 +6,7 @@ update on it, so that the SAPO gate has something to hold back. The weight of a 
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from cogviz.models.processing import CogAudioProcessor
 from cogviz.training.data import TrainingError, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Alignment, Recipe
-from cogviz.training.rewards import ResponseJudge, reward_judge, score
+from cogviz.training.rewards import ResponseJudge, by_words, reward_judge, score
 from cogviz.training.sapo import group_advantages, sapo_loss
 from cogviz.utterance import Utterance
 
@@ -57,6 +58,17 @@ def log_probabilities(model: torch.nn.Module, batch: dict[str, Tensor], sequence
     rest = {k: v for k, v in batch.items() if k not in ("input_ids", "attention_mask")}
     logits = model(input_ids=sequences, attention_mask=attention, use_cache=False, **rest).logits[:, start - 1 : -1]
     return torch.log_softmax(logits.float() / temperature, dim=-1).gather(-1, sequences[:, start:, None])[..., 0]
+
+
+def kl_penalty(log_probs: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+    """Divergence from a reference policy on sampled tokens, the estimator that is never negative (Schulman 2020; GRPO, arXiv 2402.03300, eq. 4).
+
+    Args:
+        log_probs, reference: (N, T) of the sampled tokens under both. mask: (N, T). Mean over the tokens of each output, then over the outputs.
+    """
+    ratio = reference - log_probs
+    per_token = (torch.exp(ratio) - ratio - 1) * mask
+    return (per_token.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
 
 
 def output_mask(new: Tensor, end: int) -> Tensor:
@@ -102,6 +114,12 @@ def run_alignment(
     pool = draw_pool(utterances, plan.parts)
     accelerator = Accelerator(mixed_precision="bf16" if device.mixed else "no", cpu=device.name == "cpu")
     judge = judge or reward_judge()
+    similarity = by_words
+    if plan.similarity == "meaning":
+        from cogviz.models import meaning
+
+        similarity = meaning.default().similarity
+    start = copy.deepcopy(model).eval().requires_grad_(False) if plan.kl else None
     steps = recipe.scaled(plan.steps)
     model.connector.requires_grad_(False)  # the reward is for what is answered, not for what is heard
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=plan.learning_rate, weight_decay=0.0)
@@ -125,7 +143,7 @@ def run_alignment(
         mask = output_mask(new, processor.tokenizer.eos_token_id)
         texts = [processor.tokenizer.decode(row[keep], skip_special_tokens=True) for row, keep in zip(new, mask, strict=True)]
         spoken = [utterances[i] for i in np.repeat(chosen, plan.group)]
-        parts = score(texts, route, [str(u.emotion) for u in spoken], [dataset.answer(u) for u in spoken], judge)
+        parts = score(texts, route, [str(u.emotion) for u in spoken], [dataset.answer(u) for u in spoken], judge, similarity)
         rewards = torch.tensor(parts["total"]).view(plan.prompts, plan.group)
         if route not in before:
             before[route] = headroom(rewards.numpy())
@@ -133,6 +151,7 @@ def run_alignment(
         sampled = time.time() - started
         with torch.no_grad(), accelerator.autocast():  # still without dropout: the ratio is to the policy that sampled
             old = log_probabilities(prepared, batch, sequences, mask, plan.temperature)
+            reference = log_probabilities(start, batch, sequences, mask, plan.temperature) if start is not None else None
         ratios = []
         for _ in range(plan.updates):
             order = torch.as_tensor(draw.permutation(len(sequences)))
@@ -143,6 +162,8 @@ def run_alignment(
                     loss = sapo_loss(
                         now, old[rows], advantages[rows], mask[rows], tau_positive=plan.tau_positive, tau_negative=plan.tau_negative
                     )
+                    if reference is not None:
+                        loss = loss + plan.kl * kl_penalty(now, reference[rows], mask[rows])
                 if not torch.isfinite(loss):
                     raise TrainingError(
                         f"stage III: the loss is not finite at step {step}; the state of the last saved step is in {folder / 'align'}"

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 SIZES = ("nano", "smol")
+SIMILARITIES = ("words", "meaning")
 
 
 class RecipeError(ValueError):
@@ -43,7 +44,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Stage III, DR-SAPO (see `cogviz.training.align`)."""
+    """Stage III, DR-SAPO (see `cogviz.training.align`).
+
+    Attributes:
+        steps, prompts, group, updates: rollouts, prompts in each, outputs of a prompt, and passes over a rollout.
+        routes: one or both.
+        similarity: how a step is compared with its annotation: by "words", or by "meaning" (a pretrained sentence encoder).
+        kl: weight of the divergence from the policy that the stage starts from (0: none).
+    """
 
     parts: tuple[str, ...]
     steps: int
@@ -55,6 +63,8 @@ class Alignment:
     tau_positive: float = 1.0
     tau_negative: float = 1.05
     routes: tuple[str, ...] = ("reason", "direct")
+    similarity: str = "words"
+    kl: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,8 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     if row.get("alignment") is not None:
         row["alignment"] = _build(Alignment, row["alignment"], f"{name}, alignment")
     plan: Recipe = replace(_build(Recipe, row, str(name)), **changes)
+    if plan.alignment is not None and plan.alignment.similarity not in SIMILARITIES:
+        raise RecipeError(f"{name}: unknown similarity {plan.alignment.similarity!r}; choose {', '.join(SIMILARITIES)}")
     if plan.size not in SIZES:
         raise RecipeError(f"{name}: unknown size {plan.size!r}; choose {', '.join(SIZES)}")
     return plan

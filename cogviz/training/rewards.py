@@ -6,7 +6,7 @@ emotion words masked; the reward is its log-odds of the true emotion. The judge 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,10 +95,24 @@ def evaluation_judge() -> ResponseJudge:
     )
 
 
+def by_words(a: Sequence[str], b: Sequence[str]) -> np.ndarray:
+    """(N,) `step_similarity` of each pair; an empty step is near nothing."""
+    return np.array([step_similarity(x, y) if x and y else 0.0 for x, y in zip(a, b, strict=True)])
+
+
 def score(
-    texts: Sequence[str], route: str, emotions: Sequence[str], references: Sequence[Answer], judge: ResponseJudge
+    texts: Sequence[str],
+    route: str,
+    emotions: Sequence[str],
+    references: Sequence[Answer],
+    judge: ResponseJudge,
+    similarity: Callable[[Sequence[str], Sequence[str]], np.ndarray] = by_words,
 ) -> dict[str, np.ndarray]:
-    """Return every part of the reward, (N,) each in 0 .. 1, and their weighted sum under "total"."""
+    """Return every part of the reward, (N,) each in 0 .. 1, and their weighted sum under "total".
+
+    Args:
+        similarity: of steps to those of the annotation: `by_words`, or `SentenceEncoder.similarity`.
+    """
     answers = [parse(t) for t in texts]
     responses = [a.response if a else "" for a in answers]
     parts = {
@@ -109,12 +123,6 @@ def score(
         return {**parts, "total": parts["empathy"] * parts["format"]}
     parts["emotion"] = np.array([float(a is not None and claimed_emotion(a) == e) for a, e in zip(answers, emotions, strict=True)])
     for step in ("intent", "psychology", "strategy"):
-        parts[step] = np.array(
-            [
-                step_similarity(getattr(a.chain, step), getattr(r.chain, step))
-                if a is not None and a.chain is not None and r.chain is not None
-                else 0.0
-                for a, r in zip(answers, references, strict=True)
-            ]
-        )
+        said = [getattr(a.chain, step) if a is not None and a.chain is not None else "" for a in answers]
+        parts[step] = similarity(said, [getattr(r.chain, step) if r.chain is not None else "" for r in references])
     return {**parts, "total": np.sum([weight * parts[name] for name, weight in WEIGHTS.items()], axis=0)}
