@@ -27,6 +27,7 @@ from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor, frame_levels
 from cogviz.scoring import claimed_emotion, format_score
 from cogviz.training import align, data, features, reading, recipe, rewards, run, sft, tokenizer
+from cogviz.training.kept import KeptStages
 from cogviz.training.recipe import Alignment, RecipeError, Stage
 
 Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]
@@ -199,6 +200,29 @@ def test_the_reading_stage_needs_no_sound_and_its_salads_cannot_be_learned_by_he
         wrong += len(spoken)
     assert right / wrong == pytest.approx((1 - reading.DROPPED) * (1 - reading.WRONG), abs=0.03)
     assert rows[5] == reading.ReadingExamples(texts, processor, count=6, seed=3)[5]
+
+
+def test_a_kept_stage_is_found_by_all_that_went_into_it(tmp_path: Path) -> None:
+    plan = recipe.read("nano-explicit")
+    first, second = plan.stages[:2]
+
+    def keys(**changes: object) -> tuple[str, str]:
+        kept = KeptStages(tmp_path, replace(plan, **changes), {"plan": "tiny"})
+        return kept.key(0), kept.key(1)
+
+    mine = keys()
+    assert mine == keys(name="another", about="another")
+    assert keys(seed=1) != mine
+    assert keys(seed=1, stages=tuple(replace(s, seed=0) for s in plan.stages)) == mine, "a stage may have the seed that it names"
+    for change in ({"layers": "last"}, {"scale": 0.5}, {"vocabulary": 512}, {"stages": (replace(first, steps=1), second)}):
+        assert not set(keys(**change)) & set(mine), "what is changed at the beginning changes everything behind it"
+    later = keys(stages=(first, replace(second, steps=1)))
+    assert later[0] == mine[0]
+    assert later[1] != mine[1]
+    (tmp_path / "start").mkdir()
+    (tmp_path / "start" / "model.safetensors").write_bytes(b"weights")
+    for other in ({"data": {"plan": "nano"}}, {"data": {"plan": "tiny"}, "start": tmp_path / "start"}):
+        assert KeptStages(tmp_path, plan, **other).key(0) != mine[0]
 
 
 # --- interruptions ---------------------------------------------------------------------------------------------------------------

@@ -2,14 +2,12 @@
 
 Both kinds of training speech use the emotional sentences and the same number of utterances: in one every sentence is said in the tone of its
 words, in the other whole cells of lexically identical, multi-emotion speech. What comes before that depends on the layers only: it is trained once
-and shared by all seeds, and taken from a finished variant where there is one.
+and shared by all seeds.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from cogviz.training import recipe, run
 
 LAYERS = {"last": "last layer", "mix": "layer mix"}
 SHARED = ("reading", "chains", "hearing", "alignment")
-"""Stages that are the same whatever the cell: text only, or on all speech."""
+"""Stages that are the same whatever the cell and the seed: text only, or on all speech."""
 
 SHORTER = 2
 """The other stages take so many times fewer steps than those of the baseline: there are twelve of each."""
@@ -46,7 +44,7 @@ def plan(layers: str, speech: str, seed: int, scale: float) -> recipe.Recipe:
         about=f"One cell of the 2 x 2: {LAYERS[layers]}, training speech {LABELS[speech]}, seed {seed}.",
         layers=layers,
         stages=tuple(
-            s if s.name in SHARED else replace(s, parts=SPEECH[speech], utterances=UTTERANCES, steps=s.steps // SHORTER)
+            replace(s, seed=0) if s.name in SHARED else replace(s, parts=SPEECH[speech], utterances=UTTERANCES, steps=s.steps // SHORTER)
             for s in base.stages
         ),
     )
@@ -66,8 +64,16 @@ def measure(
             tables = []
             for seed in range(seeds):
                 cell = plan(layers, speech, seed, scale)
-                _share(folder, cell)
-                where = run.train(cell, data=data, output=folder, device=device, limit=limit, held_out=HELD_OUT, progress=progress)
+                where = run.train(
+                    cell,
+                    data=data,
+                    output=folder,
+                    device=device,
+                    limit=limit,
+                    held_out=HELD_OUT,
+                    stages=output / "stages",
+                    progress=progress,
+                )
                 answers = pd.read_parquet(where / "run" / "answers.parquet")
                 answers = answers[answers.part.isin(HELD_OUT) & (answers.route == "reason")]
                 tables.append(answers)
@@ -83,18 +89,3 @@ def _figures(answers: pd.DataFrame) -> list[dict[str, Any]]:
     wanted = {"follows_voice", "follows_words", "voice_balanced_accuracy"}
     found = dominance.rows(dominance.following(answers), model="", data="") + dominance.rows(dominance.accuracy(answers), model="", data="")
     return [{k: v for k, v in row.items() if k in COLUMNS} for row in found if row["measure"] in wanted]
-
-
-def _share(folder: Path, cell: recipe.Recipe) -> None:
-    """Copy the stages before the speech matters from any run beside or under `folder` that went through the same with the same layers."""
-    target = folder / cell.name / "run"
-    wanted = [stage for stage in json.loads(json.dumps(asdict(cell)))["stages"] if stage["name"] in SHARED]
-    for mark in sorted([*folder.parent.glob("*/run/begun.json"), *folder.glob("*/run/begun.json")]):
-        begun = json.loads(mark.read_text())["recipe"]
-        if (begun["layers"], begun["scale"], begun["stages"][: len(wanted)]) != (cell.layers, cell.scale, wanted):
-            continue
-        for stage in SHARED:
-            if (mark.parent / f"{stage}.done.json").exists() and not (target / f"{stage}.done.json").exists():
-                target.mkdir(parents=True, exist_ok=True)
-                for file in (f"{stage}.safetensors", f"{stage}.done.json"):
-                    shutil.copy(mark.parent / file, target / file)

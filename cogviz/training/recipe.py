@@ -30,6 +30,7 @@ class Stage:
         learning_rate: peak of a cosine with warm-up.
         utterances: train on so many utterances only, whole cells, drawn with the seed; None: on all of the parts.
         agreeing: text only: answer each sentence in the emotion of its words, and none that has none.
+        seed: of this stage (and, of the first one, of the fresh weights); None: the recipe's.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Stage:
     learning_rate: float = 1e-3
     utterances: int | None = None
     agreeing: bool = False
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,10 @@ class Recipe:
     stages: tuple[Stage, ...] = ()
     alignment: Alignment | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def seed_of(self, stage: Stage) -> int:
+        """Return the seed of a stage."""
+        return self.seed if stage.seed is None else stage.seed
 
     def scaled(self, steps: int) -> int:
         """Return a number of steps under the size dial, at least 1."""

@@ -25,6 +25,7 @@ from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training import align, card, features, recipe, rewards, sft, tokenizer
 from cogviz.training.data import TrainingError
+from cogviz.training.kept import KeptStages
 from cogviz.training.recipe import Recipe
 from cogviz.utterance import Utterance
 
@@ -32,16 +33,24 @@ HELD_OUT = ("ambiguous_test", "ambiguous_slots", "emotional_test")
 """Parts of the dataset that no stage trains on; each is measured by itself."""
 
 
+def beginning(plan: Recipe, folder: Path) -> Path | None:
+    """Return the checkpoint that a recipe goes on from: trained beside `folder` before, or shipped; None: it goes on from none."""
+    if plan.start is None:
+        return None
+    here = folder.parent / plan.start
+    return here if (here / "config.json").exists() else zoo.folder(plan.start)
+
+
 def begin(plan: Recipe, utterances: Sequence[Utterance], folder: Path) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
     """Return the model that a recipe starts from: another variant (trained here before, or shipped), or a new one of its size."""
-    if plan.start is not None:
-        here = folder.parent / plan.start
-        return zoo.load(here if (here / "config.json").exists() else plan.start)
+    if (start := beginning(plan, folder)) is not None:
+        return zoo.load(start)
+    seed = plan.seed_of(plan.stages[0]) if plan.stages else plan.seed
     if plan.size == "smol":
-        return zoo.new_smol(layers=plan.layers, seed=plan.seed)
+        return zoo.new_smol(layers=plan.layers, seed=seed)
     train = [u for u in utterances if u.split == "train"]
     texts = [u.text for u in train] + [render(dataset.answer(u)) for u in train]
-    return zoo.new_nano(tokenizer.train(texts, vocabulary=plan.vocabulary), layers=plan.layers, seed=plan.seed)
+    return zoo.new_nano(tokenizer.train(texts, vocabulary=plan.vocabulary), layers=plan.layers, seed=seed)
 
 
 def train(
@@ -54,6 +63,7 @@ def train(
     seed: int = 0,
     limit: int | None = None,
     held_out: Sequence[str] | None = None,
+    stages: Path | None = None,
     progress: bool = True,
 ) -> Path:
     """Train a variant and return its checkpoint folder, `output`/<variant>. An interrupted run goes on where it stopped; a finished one is left.
@@ -64,6 +74,7 @@ def train(
         scale: size dial, multiplies every number of steps.
         limit: about so many held-out utterances a part are measured; None: all.
         held_out: the parts that are measured; None: `HELD_OUT`.
+        stages: folder of finished stages, which runs share; None: `output`/stages.
     """
     plan = name if isinstance(name, Recipe) else recipe.read(name, scale=scale, seed=seed)
     folder = Path(output) / plan.name
@@ -80,16 +91,13 @@ def train(
         # Short rows and a padding mask: the plain path is a tenth faster here than the fused one, whose backward is slow on a CPU.
         model.language_model.set_attn_implementation("eager")
     curves: list[dict[str, Any]] = []
-    seconds = 0.0  # of the stages, whenever they ran
-    for stage in plan.stages:
-        done = work / f"{stage.name}.done.json"
-        if done.exists():
-            curve = json.loads(done.read_text())
-            _load_weights(model, work / f"{stage.name}.safetensors")
-        else:
+    seconds = 0.0  # of the stages, whenever and for whomever they ran
+    kept = KeptStages(stages or folder.parent / "stages", plan, _fingerprint(Path(data)), start=beginning(plan, folder))
+    for index, stage in enumerate(plan.stages):
+        curve = kept.load(index, model)
+        if curve is None:
             curve = sft.run_stage(stage, plan, model, processor, utterances, stored, folder=work, device=device)
-            _save_weights(model, work / f"{stage.name}.safetensors")
-            done.write_text(json.dumps(curve))
+            kept.save(index, model, curve)
         curves += [{"stage": stage.name, "step": row["step"], "name": "loss", "value": row["loss"]} for row in curve]
         seconds += curve[-1]["seconds"]
     before: dict[str, dict[str, float]] = {}
@@ -197,20 +205,6 @@ def _claim(work: Path, plan: Recipe, data: Path) -> None:
     if mark.exists() and mark.read_text() != mine:
         raise TrainingError(f"{work} was begun with another recipe, seed, size dial or dataset; give another output folder, or delete it")
     mark.write_text(mine)
-
-
-def _save_weights(model: CogAudioForConditionalGeneration, path: Path) -> None:
-    from safetensors.torch import save_file
-
-    tied = set(model.all_tied_weights_keys or ())  # safetensors holds each tensor once
-    kept = {n: t for n, t in model.state_dict().items() if not model.is_frozen(n) and n not in tied}
-    save_file({n: t.detach().cpu().contiguous() for n, t in kept.items()}, path)
-
-
-def _load_weights(model: CogAudioForConditionalGeneration, path: Path) -> None:
-    from safetensors.torch import load_file
-
-    model.load_state_dict(load_file(path), strict=False)
 
 
 def _fingerprint(data: Path) -> dict[str, str]:

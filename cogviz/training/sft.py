@@ -78,7 +78,7 @@ def run_stage(
 
     A run that was interrupted goes on from its last checkpoint in `folder`.
     """
-    steps = recipe.scaled(stage.steps)
+    steps, seed = recipe.scaled(stage.steps), recipe.seed_of(stage)
     pad = processor.tokenizer.pad_token_id
     if not stage.parts:
         known = sentences(split="train")
@@ -87,15 +87,15 @@ def run_stage(
             list(dict.fromkeys(s.text for s in known)),
             processor,
             count=steps * stage.batch,
-            seed=recipe.seed,
+            seed=seed,
             tasks=stage.tasks,
             answered=answered,
         )
         collator = partial(reading.collate, pad=pad)
     else:
-        pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=recipe.seed)
-        examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=recipe.seed)
-        data = Examples(examples, utterances, features, processor, augment=True, seed=recipe.seed)
+        pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
+        examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
+        data = Examples(examples, utterances, features, processor, augment=True, seed=seed)
         collator = partial(collate, pad=pad, learn=HEARING.get(stage.name, "answer"))
     log_every = max(1, min(LOG_EVERY, steps // 5 or 1))
     arguments = TrainingArguments(
@@ -117,8 +117,8 @@ def run_stage(
         dataloader_pin_memory=device.name == "cuda",
         remove_unused_columns=False,
         report_to=[],
-        seed=recipe.seed,
-        data_seed=recipe.seed,
+        seed=seed,
+        data_seed=seed,
         disable_tqdm=False,
     )
     trainer = _Trainer(
