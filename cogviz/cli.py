@@ -79,13 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument(
         "recipe",
         nargs="+",
-        help="nano-baseline, nano-explicit, nano-implicit, nano-aligned, two-by-two (what causes the effect), or a YAML file",
+        help="nano-baseline, nano-explicit, nano-implicit, nano-aligned; two-by-two (what causes the effect); "
+        "ablations (what each part is good for); or a YAML file",
     )
     training.add_argument("--data", type=Path, required=True, help="dataset folder of `cogviz lime build`")
     training.add_argument("--output", type=Path, default=Path("runs"), help="folder for the checkpoints (default: runs)")
     training.add_argument("--scale", type=float, default=1.0, help="size dial: multiplies every number of steps")
     training.add_argument("--seed", type=int, default=0)
-    training.add_argument("--seeds", type=int, default=3, help="for two-by-two: number of seeds (default: 3)")
+    training.add_argument("--seeds", type=int, default=3, help="for two-by-two and ablations: number of seeds (default: 3)")
     training.add_argument("--device", default="auto", help="auto, cuda or cpu")
     training.add_argument("--limit", type=int, help="held-out utterances measured a part (default: all)")
 
@@ -169,16 +170,15 @@ def _listening_test(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from cogviz import device
-    from cogviz.training import causes, run
+    from cogviz.training import ablations, causes, run
 
     chosen = device.choose(options.device)
     print(f"training on {chosen.name}: {chosen.reason}")
     for name in options.recipe:
-        if name == "two-by-two":
-            causes.measure(
-                data=options.data, output=options.output, device=chosen, seeds=options.seeds, scale=options.scale, limit=options.limit
-            )
-            print(f"two-by-two: {options.output / 'two_by_two.csv'}")
+        if name in ("two-by-two", "ablations"):
+            measure, table = (causes.measure, "two_by_two.csv") if name == "two-by-two" else (ablations.measure, "ablations.csv")
+            measure(data=options.data, output=options.output, device=chosen, seeds=options.seeds, scale=options.scale, limit=options.limit)
+            print(f"{name}: {options.output / table}")
             continue
         folder = run.train(
             name, data=options.data, output=options.output, device=chosen, scale=options.scale, seed=options.seed, limit=options.limit

@@ -1,4 +1,4 @@
-"""The 2 x 2 of causes: what its cells share and what they do not, on a tiny model and speech of a minute."""
+"""The 2 x 2 of causes and the ablations: what their cells share and what they do not, on a tiny model and speech of a minute."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from cogviz.device import Device
+from cogviz.lime import plan as plans
 from cogviz.lime.build import build
-from cogviz.training import causes, recipe, sft
-from cogviz.training.recipe import Recipe, Stage
+from cogviz.training import ablations, causes, recipe, rewards, sft
+from cogviz.training.recipe import Alignment, Recipe, Stage
 
 CPU = Device("cpu", torch.float32, "test")
 
@@ -83,7 +84,7 @@ def test_the_two_by_two_shares_what_comes_before_the_speech_and_measures_every_c
     assert {tuple(p) for name, p in parts.items() if "lime" in name} == {("emotional_train",)}
 
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "two_by_two.csv"), table, check_dtype=False)
-    assert list(table.columns) == causes.COLUMNS
+    assert list(table.columns) == ["encoder", "training speech", "measure", "value", "low", "high", "n", "chance", "seed"]
     keys = ["encoder", "training speech", "measure"]
     for _, rows in table.groupby(keys):
         assert list(rows.seed.dropna()) == [0, 1]
@@ -94,3 +95,97 @@ def test_the_two_by_two_shares_what_comes_before_the_speech_and_measures_every_c
     ran.clear()
     causes.measure(**how)
     assert not ran, "what is finished is left alone"
+
+
+# --- ablations -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ablations.names())
+def test_an_ablation_differs_from_the_full_recipe_in_what_its_name_says(name: str) -> None:
+    full, mine = (ablations.plan(n, 1, scale=1.0) for n in ("full", name))
+    parts = {p.name for p in plans.load("nano").parts if p.split == "train"}
+    assert {p for s in mine.stages for p in s.parts} <= parts
+    stages, whole = [s.name for s in mine.stages], [s.name for s in full.stages]
+    tasks = {task for s in mine.stages for task in s.tasks}
+    different = {
+        "full": mine == full,
+        "last-layer": (mine.layers, full.layers) == ("last", "mix") and mine.stages == full.stages,
+        "no-stage-0": [s for s in whole if s not in stages] == ["hearing", "alignment", "tone"],
+        "no-chain": "reason" not in tasks and mine.alignment is not None and mine.alignment.routes == ("direct",),
+        "explicit-only": "implicit" not in stages and mine.alignment is None,
+        "no-rl": mine.alignment is None and mine.stages == full.stages,
+        "single-route": mine.alignment is not None and mine.alignment.routes == ("reason",) and mine.stages == full.stages,
+        "lime-small": {s.parts for s in mine.stages[-3:]} == {("emotional_train",)},
+        "agreeing": {s.parts for s in mine.stages[-3:]} == {("agreeing_train",)},
+    }
+    assert different[name]
+    if name not in ("full", "lime-small", "agreeing", "no-stage-0"):
+        learned = [sum(s.steps for s in p.stages if s.name in ("explicit", "implicit")) for p in (mine, full)]
+        assert learned[0] == learned[1], "as many steps of chains or responses"
+
+
+def test_small_lime_and_agreeing_speech_are_equally_much_and_differ_in_nothing_else() -> None:
+    lime, agreeing = (ablations.plan(n, 0, scale=1.0) for n in ("lime-small", "agreeing"))
+    as_lime = tuple(replace(s, parts=("emotional_train",)) if s.parts == ("agreeing_train",) else s for s in agreeing.stages)
+    assert as_lime == lime.stages
+    assert {s.utterances for s in lime.stages[-3:]} == {causes.UTTERANCES}
+
+
+def test_figures_of_an_ablation_follow_the_papers_columns() -> None:
+    class Judge:
+        def tell(self, responses: list[str]) -> list[str]:
+            return [r or "happy" for r in responses]
+
+    rows = []
+    for words, voice, named, response in (
+        ("sad", "happy", "happy", "happy"),  # conflict
+        ("sad", "angry", "sad", "angry"),  # conflict
+        ("sad", "sad", "sad", "fear"),  # no conflict
+        ("neutral", "happy", None, ""),  # neither, and no answer
+    ):
+        both = {"words": words, "voice": voice, "sentence": f"{words}{voice}", "speaker": "a"}
+        rows.append({**both, "route": "reason", "answer": named, "response": ""})
+        rows.append({**both, "route": "direct", "answer": None, "response": response})
+    found = {row["measure"]: (row["value"], row["n"]) for row in ablations.figures(pd.DataFrame(rows), judge=Judge())}
+    assert found == {
+        "overall, route A": (0.5, 4),
+        "conflict, route A": (0.5, 2),
+        "non-conflict, route A": (1.0, 1),
+        "overall, route B": (0.5, 4),
+        "conflict, route B": (1.0, 2),
+        "non-conflict, route B": (0.0, 1),
+    }
+
+
+def test_ablations_share_the_stages_that_they_have_in_common(
+    small: None, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: rewards.ResponseJudge
+) -> None:
+    lime = ("emotional_train",)
+    base = replace(
+        BASE,
+        layers="mix",
+        stages=(*BASE.stages[:2], Stage("explicit", lime, {"reason": 1.0}, steps=2, batch=2)),
+        alignment=Alignment(lime, steps=1, prompts=2, group=2),
+    )
+    made = {"full": base, "no-rl": replace(base, alignment=None), "last-layer": replace(base, layers="last")}
+    monkeypatch.setattr(ablations, "names", lambda: list(made))
+    monkeypatch.setattr(ablations.recipe, "read", lambda name, **changes: replace(made[name.removeprefix("ablations/")], **changes))
+    ran: list[tuple[str, str]] = []
+    real = sft.run_stage
+
+    def watch(stage: Stage, plan: Recipe, *rest: object, **more: object) -> list[dict[str, float]]:
+        ran.append((plan.name, stage.name))
+        return real(stage, plan, *rest, **more)
+
+    monkeypatch.setattr(sft, "run_stage", watch)
+    table = ablations.measure(data=speech, output=tmp_path, device=CPU, seeds=2, progress=False)
+    assert [name for name, stage in ran if stage == "reading"] == ["full-0", "last-layer-0"], "text only: once for either kind of layers"
+    assert [name for name, stage in ran if stage == "explicit"] == ["full-0", "full-1", "last-layer-0", "last-layer-1"]
+    assert set(table.ablation) == set(made)
+    assert {(r.measure, r.seed) for r in table.itertuples() if r.ablation == "full" and r.seed == 0} == {
+        (f"{columns}, route {route}", 0) for columns in ("overall", "conflict", "non-conflict") for route in "AB"
+    }
+    assert (tmp_path / "ablations.csv").is_file()
+    begun = json.loads((tmp_path / "ablations" / "no-rl-1" / "run.json").read_text())
+    assert begun["headroom"] == {}
+    assert begun["recipe"]["seed"] == 1

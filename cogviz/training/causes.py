@@ -8,6 +8,7 @@ and shared by all seeds.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pandas as pd
 
 from cogviz.device import Device
 from cogviz.evaluation import dominance
-from cogviz.training import recipe, run
+from cogviz.training import experiment, recipe
 
 LAYERS = {"last": "last layer", "mix": "layer mix"}
 SHARED = ("reading", "chains", "hearing", "alignment")
@@ -32,10 +33,9 @@ UTTERANCES = 2340
 """Of either kind of training speech: all that agree, and as many of the others, in whole cells."""
 
 LABELS = {"agrees": "agrees", "lime": "LIME"}
-COLUMNS = ["encoder", "training speech", "measure", "value", "low", "high", "n", "chance", "seed"]
 
 
-def plan(layers: str, speech: str, seed: int, scale: float) -> recipe.Recipe:
+def plan(layers: str, speech: str, seed: int, *, scale: float) -> recipe.Recipe:
     """Return the recipe of one cell of the 2 x 2: the baseline's stages with other layers and other speech."""
     base = recipe.read("nano-baseline", seed=seed, scale=scale)
     return replace(
@@ -53,39 +53,33 @@ def plan(layers: str, speech: str, seed: int, scale: float) -> recipe.Recipe:
 def measure(
     *, data: Path, output: Path, device: Device, seeds: int = 3, scale: float = 1.0, limit: int | None = None, progress: bool = True
 ) -> pd.DataFrame:
-    """Run what is missing of the 2 x 2 under `output`/causes and write `output`/two_by_two.csv, one row a cell, seed and measure, and pooled.
-
-    The pooled rows take all seeds' answers together; their interval is clustered by sentence (and speaker, from ten on).
-    """
-    folder = output / "causes"
-    rows: list[dict[str, Any]] = []
-    for layers, encoder in LAYERS.items():
-        for speech in SPEECH:
-            tables = []
-            for seed in range(seeds):
-                cell = plan(layers, speech, seed, scale)
-                where = run.train(
-                    cell,
-                    data=data,
-                    output=folder,
-                    device=device,
-                    limit=limit,
-                    held_out=HELD_OUT,
-                    stages=output / "stages",
-                    progress=progress,
-                )
-                answers = pd.read_parquet(where / "run" / "answers.parquet")
-                answers = answers[answers.part.isin(HELD_OUT) & (answers.route == "reason")]
-                tables.append(answers)
-                rows += [{**row, "encoder": encoder, "training speech": LABELS[speech], "seed": seed} for row in _figures(answers)]
-            pooled = pd.concat(tables, ignore_index=True)
-            rows += [{**row, "encoder": encoder, "training speech": LABELS[speech], "seed": None} for row in _figures(pooled)]
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    """Run what is missing of the 2 x 2 under `output`/causes and write `output`/two_by_two.csv, one row a cell, seed and measure, and pooled."""
+    cells = [
+        experiment.Cell(
+            {"encoder": encoder, "training speech": LABELS[speech]},
+            partial(plan, layers, speech, scale=scale),
+        )
+        for layers, encoder in LAYERS.items()
+        for speech in SPEECH
+    ]
+    table = experiment.measure(
+        cells,
+        _figures,
+        held_out=HELD_OUT,
+        data=data,
+        output=output,
+        folder=output / "causes",
+        device=device,
+        seeds=seeds,
+        limit=limit,
+        progress=progress,
+    )
     table.to_csv(output / "two_by_two.csv", index=False)
     return table
 
 
 def _figures(answers: pd.DataFrame) -> list[dict[str, Any]]:
+    answers = answers[answers.route == "reason"]
     wanted = {"follows_voice", "follows_words", "voice_balanced_accuracy"}
     found = dominance.rows(dominance.following(answers), model="", data="") + dominance.rows(dominance.accuracy(answers), model="", data="")
-    return [{k: v for k, v in row.items() if k in COLUMNS} for row in found if row["measure"] in wanted]
+    return [{k: row[k] for k in experiment.FIGURES} for row in found if row["measure"] in wanted]

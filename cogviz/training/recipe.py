@@ -113,11 +113,10 @@ def _build(kind: type, row: dict[str, Any], where: str) -> Any:
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
 
 
-def names() -> list[str]:
-    """Return the packaged recipes."""
-    return sorted(
-        p.name.removesuffix(".yaml") for p in (resources.files("cogviz.training") / "recipes").iterdir() if p.name.endswith(".yaml")
-    )
+def names(under: str = "") -> list[str]:
+    """Return the packaged recipes: those of the variants, or those in a folder ("ablations")."""
+    folder = resources.files("cogviz.training") / "recipes" / under
+    return sorted(f"{under}/" * bool(under) + p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
 
 
 def read(name: str | Path, **changes: Any) -> Recipe:
@@ -125,7 +124,7 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     path = Path(name)
     if path.suffix == ".yaml" and path.is_file():
         text = path.read_text(encoding="utf-8")
-    elif str(name) in names():
+    elif str(name) in (*names(), *names("ablations")):
         text = (resources.files("cogviz.training") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise RecipeError(f"unknown recipe {str(name)!r}; choose {', '.join(names())}, or the path of a YAML file")

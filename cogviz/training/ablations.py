@@ -1,0 +1,86 @@
+"""What each part of the method is good for: a recipe for each part that is left out, all with the same seeds, in one table.
+
+The recipes are `recipes/ablations/*.yaml`; the size dial makes all of them shorter. Columns after the paper's tables (arXiv 2606.06940, tables 3
+and 4): all items, those where words and voice conflict, those where they do not; route A (the emotion that the chain names) and route B
+(the emotion that a judge tells from the response alone).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cogviz.device import Device
+from cogviz.emotions import EMOTIONS
+from cogviz.statistics import mean
+from cogviz.training import experiment, recipe, rewards
+
+HELD_OUT = ("emotional_test",)
+"""Words x voice: the only part with conflicts."""
+
+FOLDER = "ablations"
+
+
+def names() -> list[str]:
+    """Return the packaged ablations, the full recipe first."""
+    found = [name.removeprefix(f"{FOLDER}/") for name in recipe.names(FOLDER)]
+    return ["full", *(name for name in found if name != "full")]
+
+
+def plan(name: str, seed: int, *, scale: float) -> recipe.Recipe:
+    """Return the recipe of an ablation with a seed; stages that need neither sound nor the seed's own draw are the same for all seeds."""
+    base = recipe.read(f"{FOLDER}/{name}", seed=seed, scale=scale)
+    shared = tuple(replace(s, seed=0) if not s.parts else s for s in base.stages)
+    return replace(base, name=f"{name}-{seed}", stages=shared)
+
+
+def measure(
+    *, data: Path, output: Path, device: Device, seeds: int = 3, scale: float = 1.0, limit: int | None = None, progress: bool = True
+) -> pd.DataFrame:
+    """Run what is missing under `output`/ablations and write `output`/ablations.csv: one row an ablation, measure and seed, and pooled."""
+    judge = rewards.evaluation_judge()
+    table = experiment.measure(
+        [experiment.Cell({"ablation": name}, partial(plan, name, scale=scale)) for name in names()],
+        partial(figures, judge=judge),
+        held_out=HELD_OUT,
+        data=data,
+        output=output,
+        folder=output / FOLDER,
+        device=device,
+        seeds=seeds,
+        limit=limit,
+        progress=progress,
+    )
+    table.to_csv(output / "ablations.csv", index=False)
+    return table
+
+
+def figures(answers: pd.DataFrame, *, judge: Any) -> list[dict[str, Any]]:
+    """Return accuracy of the voice's emotion on both routes: over all items, over conflicts, and over items whose words agree.
+
+    Items with neutral words are in none but the first: they neither conflict nor agree with a voice that carries emotion.
+    """
+    rows = []
+    for route, letter in (("reason", "A"), ("direct", "B")):
+        on = answers[answers.route == route]
+        if route == "reason":
+            right = on.answer.to_numpy() == on.voice.to_numpy()
+        else:
+            right = np.array(judge.tell(on.response.tolist())) == on.voice.to_numpy() if len(on) else np.zeros(0, dtype=bool)
+            right &= (on.response.str.strip() != "").to_numpy()
+        carries = on.words.isin(EMOTIONS) & on.words.ne("neutral")
+        for name, chosen in (
+            ("overall", np.ones(len(on), dtype=bool)),
+            ("conflict", (carries & on.words.ne(on.voice)).to_numpy()),
+            ("non-conflict", (carries & on.words.eq(on.voice)).to_numpy()),
+        ):
+            if chosen.any():
+                kept = on[chosen]
+                found = mean(right[chosen].astype(float), sentences=kept.sentence.tolist(), speakers=kept.speaker.tolist(), chance=1 / 7)
+                rows.append({"measure": f"{name}, route {letter}", **{k: v for k, v in found.row().items() if k != "scope"}})
+    return rows
