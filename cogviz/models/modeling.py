@@ -80,6 +80,7 @@ class CogAudioPreTrainedModel(PreTrainedModel):
     _keys_to_ignore_on_load_missing = [r"audio_encoder\."]
     _supports_sdpa = True
     _supports_attention_backend = True
+    accepts_loss_kwargs = False  # the loss is a mean over the batch at hand; the Trainer must not scale it as if it were a sum
 
 
 class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin):

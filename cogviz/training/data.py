@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,8 +13,11 @@ from torch.utils.data import Dataset
 from cogviz.eips import Answer, render
 from cogviz.emotions import EMOTIONS, emotion
 from cogviz.lime import dataset
+from cogviz.lime.annotate import annotate
+from cogviz.lime.sentences import Sentence
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training.features import Features
+from cogviz.training.spliced import Splice, Splicer
 from cogviz.utterance import Utterance
 
 GAIN_DB = 4.0
@@ -29,6 +32,13 @@ def target(utterance: Utterance, task: str) -> str:
         return f"The voice sounds {emotion(str(utterance.emotion)).adjective}."
     answer = dataset.answer(utterance)
     return render(answer if task == "reason" else Answer(answer.response))
+
+
+def unfamiliar_answer(sentence: Sentence, spoken: Utterance, task: str, *, seed: int) -> str:
+    """Return what a model should answer to a sentence without a reading that is said as `spoken` is."""
+    heard = cast("Sequence[str]", spoken.extra.get("heard") or ())
+    given = annotate(sentence, str(spoken.emotion), spoken.intensity, heard=heard, seed=seed)
+    return render(given if task == "reason" else Answer(given.response))
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,11 @@ class TrainingError(RuntimeError):
 
 
 class Examples(Dataset):
-    """Examples as tensors. `lengths` estimates tokens, so that batches can be built of similar ones."""
+    """Examples as tensors. `lengths` estimates tokens, so that batches can be built of similar ones.
+
+    Args:
+        augment: move the recording level at random. unfamiliar: share of the examples that are splices (see `spliced`).
+    """
 
     def __init__(
         self,
@@ -85,10 +99,12 @@ class Examples(Dataset):
         processor: CogAudioProcessor,
         *,
         augment: bool,
+        unfamiliar: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.examples, self.utterances, self.features, self.processor = examples, utterances, features, processor
-        self.augment, self.seed = augment, seed
+        self.augment, self.unfamiliar, self.seed = augment, unfamiliar, seed
+        self.splicer = Splicer(utterances, [e.utterance for e in examples]) if unfamiliar else None
         frames = features.lengths()
         words = {"transcribe": 16, "name": 8, "reason": 130, "direct": 35}
         self.lengths = [int(frames[e.utterance]) + words[e.task] for e in examples]
@@ -98,21 +114,38 @@ class Examples(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         example = self.examples[index]
+        utterance = self.utterances[example.utterance]
         states, levels = self.features.get(example.utterance)
+        text, answer = utterance.text, target(utterance, example.task)
+        if (splice := self._splice(index)) is not None:
+            others = self.features.get(splice.second)
+            states, levels = splice.join(states, others[0], axis=1), splice.join(levels, others[1], axis=0)
+            text = splice.sentence.text
+            answer = text if example.task == "transcribe" else unfamiliar_answer(splice.sentence, utterance, example.task, seed=index)
         if self.augment:
             levels = levels + np.random.default_rng((self.seed, index)).normal(0, GAIN_DB / 20)
         prompt = self.processor.prompt(example.task, states.shape[1] + self.processor.tone_tokens)
         before = self.processor.tokens(prompt)
-        answer = [*self.processor.tokens(target(self.utterances[example.utterance], example.task)), self.processor.tokenizer.eos_token_id]
-        spoken = self.processor.spoken_tokens(self.utterances[example.utterance].text)
+        after = [*self.processor.tokens(answer), self.processor.tokenizer.eos_token_id]
+        spoken = self.processor.spoken_tokens(text)
         return {
             "states": states,
             "levels": levels,
-            "input_ids": before + answer,
-            "labels": [-100] * len(before) + answer,
+            "input_ids": before + after,
+            "labels": [-100] * len(before) + after,
             "spoken": spoken,
-            "tone": EMOTIONS.index(str(self.utterances[example.utterance].emotion)),
+            "tone": EMOTIONS.index(str(utterance.emotion)),
         }
+
+    def _splice(self, index: int) -> Splice | None:
+        """The splice in place of an example's utterance, where one is drawn and fits: an answer needs words that carry no emotion."""
+        example = self.examples[index]
+        if self.splicer is None or example.task == "name":
+            return None
+        draw = np.random.default_rng((self.seed, index, 1))
+        if example.task != "transcribe" and self.utterances[example.utterance].lexical_emotion is not None:
+            return None
+        return self.splicer.splice(example.utterance, draw) if draw.random() < self.unfamiliar else None
 
 
 def collate(rows: Sequence[dict[str, Any]], *, pad: int, learn: str = "answer") -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ of the connector's output.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class ReadingExamples(Dataset):
         answered: (sentence, emotions that it may be said in) to answer ("reason", "direct"), in one of them: which cannot be heard here, so
             that only what follows from it is learned.
         tasks: task -> weight.
+        unfamiliar: share of the answered sentences of which half the words are exchanged, and which have no reading then.
     """
 
     def __init__(
@@ -53,8 +55,9 @@ class ReadingExamples(Dataset):
         seed: int,
         tasks: Mapping[str, float] | None = None,
         answered: Sequence[tuple[Sentence, Sequence[str]]] = (),
+        unfamiliar: float = 0.0,
     ) -> None:
-        self.texts, self.processor, self.seed = list(texts), processor, seed
+        self.texts, self.processor, self.seed, self.unfamiliar = list(texts), processor, seed, unfamiliar
         self.tasks = dict(tasks or {"transcribe": 1.0})
         self.kinds = {kind: [pair for pair in answered if pair[0].kind == kind] for kind in KINDS}
         share = np.array([KINDS[kind] * bool(pairs) for kind, pairs in self.kinds.items()])
@@ -76,8 +79,24 @@ class ReadingExamples(Dataset):
             return text, text
         pairs = self.kinds[str(draw.choice(list(self.kinds), p=self.shares))]
         sentence, emotions = pairs[int(draw.integers(len(pairs)))]
+        if self.unfamiliar and draw.random() < self.unfamiliar:
+            sentence = self._exchanged(sentence, draw)
         given = annotate(sentence, str(draw.choice(list(emotions))), str(draw.choice(list(INTENSITIES))), seed=int(draw.integers(1 << 30)))
         return sentence.text, render(given if task == "reason" else Answer(given.response))
+
+    def _exchanged(self, sentence: Sentence, draw: np.random.Generator) -> Sentence:
+        """The sentence with every second word, on average, another one; its topic stays, its reading and its emotion do not hold any more."""
+        start = sentence.text.lower().find(sentence.topic.lower())
+        end = start + len(sentence.topic)
+        before, topic, behind = (
+            (sentence.text[:start], sentence.text[start:end], sentence.text[end:]) if start >= 0 else ("", sentence.text, "")
+        )
+
+        def exchange(part: str) -> str:
+            return " ".join(str(draw.choice(self.words)) if w[0].isalpha() and draw.random() < 0.5 else w for w in part.split())
+
+        text = " ".join(part for part in (exchange(before), topic, exchange(behind)) if part)
+        return replace(sentence, text=text, readings={}, emotion=None)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         draw = np.random.default_rng((self.seed, 7, index))

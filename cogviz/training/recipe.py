@@ -30,6 +30,8 @@ class Stage:
         learning_rate: peak of a cosine with warm-up.
         utterances: train on so many utterances only, whole cells, drawn with the seed; None: on all of the parts.
         agreeing: text only: answer each sentence in the emotion of its words, and none that has none.
+        unfamiliar: share of the sentences that are put together anew, so that they cannot be finished from memory: of speech by splicing (see
+            `cogviz.training.spliced`), of text by exchanging words (not with `agreeing`). They have no reading.
         seed: of this stage (and, of the first one, of the fresh weights); None: the recipe's.
     """
 
@@ -41,6 +43,7 @@ class Stage:
     learning_rate: float = 1e-3
     utterances: int | None = None
     agreeing: bool = False
+    unfamiliar: float = 0.0
     seed: int | None = None
 
 

@@ -90,12 +90,13 @@ def run_stage(
             seed=seed,
             tasks=stage.tasks,
             answered=answered,
+            unfamiliar=0.0 if stage.agreeing else stage.unfamiliar,
         )
         collator = partial(reading.collate, pad=pad)
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
-        data = Examples(examples, utterances, features, processor, augment=True, seed=seed)
+        data = Examples(examples, utterances, features, processor, augment=True, unfamiliar=stage.unfamiliar, seed=seed)
         collator = partial(collate, pad=pad, learn=HEARING.get(stage.name, "answer"))
     log_every = max(1, min(LOG_EVERY, steps // 5 or 1))
     arguments = TrainingArguments(
