@@ -3,8 +3,8 @@
     cogviz train nano-baseline nano-explicit nano-implicit nano-aligned --data data/lime --output runs
     python benchmarks/training.py [FOLDER ...] [--json benchmarks/results/training.json]
 
-Every run notes its own time (stages only: neither the encoding of the speech nor the measuring afterwards) and its
-peak resident memory, in which the memory-mapped encoder layers (3 GB and more, given back when memory is short) are counted; this adds them up.
+Every run notes its own time (stages only: neither the encoding of the speech nor the measuring afterwards) and its memory without the encoder
+layers that are mapped from disk (3 GB and more, given back when memory is short; an older run counts them in); this adds up the times.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ def main() -> None:
     rows = []
     for folder in options.folder:
         run = json.loads((folder / "run.json").read_text())
-        rows.append({"model": run["name"], "minutes": round(run["seconds"] / 60, 1), "gb": run["peak_memory_gb"], "device": run["device"]})
+        rows.append(
+            {
+                "model": run["name"],
+                "minutes": round(run["seconds"] / 60, 1),
+                "gb": run.get("own_memory_gb") or run["peak_memory_gb"],
+                "device": run["device"],
+            }
+        )
     rows.append(
         {
             "model": "all",

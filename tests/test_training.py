@@ -90,6 +90,7 @@ def test_a_run_goes_from_recipe_to_model_card_and_a_second_one_changes_nothing(s
     about = json.loads((folder / "run.json").read_text())
     assert about["recipe"]["stages"][0]["name"] == "reading"
     assert about["data"]["plan"] == "tiny"
+    assert 0 < about["own_memory_gb"] <= about["peak_memory_gb"] or not Path("/proc/self/status").exists()
 
     model, _ = zoo.load(folder)
     assert not any("audio_encoder" in name for name in load_file(folder / "model.safetensors"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from cogviz.models.zoo import VARIANTS
 
@@ -29,6 +30,12 @@ _NAMES = {
 }
 
 
+def memory(run: dict[str, Any]) -> str:
+    """Say what a run needed: its own memory where it is known, and what was resident with the encoder layers that are mapped from disk."""
+    resident = f"{run['peak_memory_gb']:g} GB resident with memory-mapped encoder layers"
+    return f"{run['own_memory_gb']:g} GB of its own ({resident})" if run.get("own_memory_gb") else resident
+
+
 def render(folder: Path) -> str:
     """Return the card (Markdown) of the checkpoint in `folder`."""
     run = json.loads((folder / "run.json").read_text())
@@ -42,11 +49,12 @@ def render(folder: Path) -> str:
         f"- Parameters trained: {run['parameters'] / 1e6:.1f} million, on top of the frozen encoder of Whisper tiny.en (MIT).",
         f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`). "
         "No real recording was used to train it.",
-        f"- Trained in {run['seconds'] / 60:.0f} minutes, {run['peak_memory_gb']:g} GB resident with memory-mapped encoder layers "
+        f"- Trained in {run['seconds'] / 60:.0f} minutes, {memory(run)} "
         f"({run['device']}); cogviz {run['cogviz']}, torch {run['torch']}, seed {recipe['seed']}, size dial {recipe['scale']:g}.",
     ]  # fmt: skip
     for stage in recipe["stages"]:
         tasks = ", ".join(f"{k} {v:g}" for k, v in stage["tasks"].items())
+        new = f" {stage['unfamiliar']:.0%} of the sentences put together anew." if stage.get("unfamiliar") else ""
         lines.append(
             f"- Stage `{stage['name']}`: {round(stage['steps'] * recipe['scale'])} steps of {stage['batch']}, "
             + (
@@ -54,6 +62,7 @@ def render(folder: Path) -> str:
                 if stage["parts"]
                 else f"text only{f', tasks {tasks}' if tasks else ''}."
             )
+            + new
         )
     if recipe["alignment"]:
         a = recipe["alignment"]

@@ -92,12 +92,14 @@ def train(
         model.language_model.set_attn_implementation("eager")
     curves: list[dict[str, Any]] = []
     seconds = 0.0  # of the stages, whenever and for whomever they ran
+    memory = 0.0
     kept = KeptStages(stages or folder.parent / "stages", plan, _fingerprint(Path(data)), start=beginning(plan, folder))
     for index, stage in enumerate(plan.stages):
         curve = kept.load(index, model)
         if curve is None:
             curve = sft.run_stage(stage, plan, model, processor, utterances, stored, folder=work, device=device)
             kept.save(index, model, curve)
+            memory = max(memory, _anonymous_gb())
         curves += [{"stage": stage.name, "step": row["step"], "name": "loss", "value": row["loss"]} for row in curve]
         seconds += curve[-1]["seconds"]
     before: dict[str, dict[str, float]] = {}
@@ -112,6 +114,7 @@ def train(
             if key.startswith("reward_") or key in ("tokens", "ratio_change", "groups_without_variance")
         ]
         seconds += sum(float(r["seconds"]) for r in rows)
+        memory = max(memory, _anonymous_gb())
     remember_neutral(model, utterances, stored)
     save(model, processor, folder)
     about = {
@@ -120,7 +123,8 @@ def train(
         "torch": torch.__version__,
         "device": device.reason,
         "seconds": round(seconds),
-        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1),  # kB on Linux
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1),  # kB on Linux; with the mapped features
+        "own_memory_gb": round(memory, 1),
         "recipe": asdict(plan),
         "data": _fingerprint(Path(data)),
         "parameters": sum(p.numel() for n, p in model.named_parameters() if not n.startswith("audio_encoder.")),
@@ -205,6 +209,13 @@ def _claim(work: Path, plan: Recipe, data: Path) -> None:
     if mark.exists() and mark.read_text() != mine:
         raise TrainingError(f"{work} was begun with another recipe, seed, size dial or dataset; give another output folder, or delete it")
     mark.write_text(mine)
+
+
+def _anonymous_gb() -> float:
+    """Memory of this process without files that are mapped into it, as the encoder's layers are: what it needs; 0 where nobody tells."""
+    status = Path("/proc/self/status")
+    line = next((x for x in status.read_text().splitlines() if x.startswith("RssAnon:")), "") if status.exists() else ""
+    return int(line.split()[1]) / 1e6 if line else 0.0
 
 
 def _fingerprint(data: Path) -> dict[str, str]:
