@@ -91,7 +91,7 @@ class CogAudioListener:
             inputs = self.processor.from_states([self.states[u.id] for u in utterances], task, prefix=prefix)
         else:
             inputs = self.processor([u.samples for u in utterances], task, prefix=prefix)
-        if self.model.connector.tone_tokens and any(u.enrolment is not None for u in utterances):
+        if any(u.enrolment is not None for u in utterances) and self.model.connector.tone_tokens:
             unknown = self.model.connector.neutral.cpu()  # nobody: the voice is heard as it is
             inputs["enrolled"] = torch.stack([unknown if u.enrolment is None else self._voice(u.enrolment) for u in utterances])
         return inputs.to(self.model.device)
