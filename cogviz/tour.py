@@ -364,18 +364,16 @@ def two_by_two(folders: Sequence[Path]) -> pd.DataFrame | None:
 
 
 def causes(table: pd.DataFrame) -> list[str]:
-    """Say of each measure of the 2 x 2 what each change does: means over conditions, a sentence a measure."""
+    """Say what came of each cell of the 2 x 2, a sentence a measure: mean over its seeds."""
     lines = []
     for measure in dict.fromkeys(table.measure):
         found = table[(table.measure == measure) & table.seed.notna()]
         found = found if len(found) else table[table.measure == measure]
-        cell = found.groupby(["encoder", "training_speech"]).value.mean()
+        cell = found.groupby(["encoder", "training_speech"]).value.mean().map("{:.0%}".format)
         if len(cell) < 4:
             continue
-        layers = (cell["layer mix"] - cell["last layer"]).mean()
-        speech = (cell[:, "LIME"] - cell[:, "agrees"]).mean()
         lines.append(
-            f"{str(measure).replace('_', ' ').capitalize()}: training on LIME changes it by {100 * speech:+.0f} points, mixing the layers by "
-            f"{100 * layers:+.0f} (means over the other condition).".replace("-", "−")
+            f"{str(measure).replace('_', ' ').capitalize()}: after speech whose tone agrees with its words {cell['last layer', 'agrees']} (last layer) and "
+            f"{cell['layer mix', 'agrees']} (layer mix), after LIME {cell['last layer', 'LIME']} and {cell['layer mix', 'LIME']}."
         )
     return lines

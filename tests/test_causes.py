@@ -84,8 +84,8 @@ def test_the_two_by_two_shares_what_comes_before_the_speech_and_measures_every_c
     assert {tuple(p) for name, p in parts.items() if "lime" in name} == {("emotional_train",)}
 
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "two_by_two.csv"), table, check_dtype=False)
-    assert list(table.columns) == ["encoder", "training speech", "measure", "value", "low", "high", "n", "chance", "seed"]
-    keys = ["encoder", "training speech", "measure"]
+    assert list(table.columns) == ["encoder", "training_speech", "measure", "value", "low", "high", "n", "chance", "seed"]
+    keys = ["encoder", "training_speech", "measure"]
     for _, rows in table.groupby(keys):
         assert list(rows.seed.dropna()) == [0, 1]
         assert rows[rows.seed.isna()].n.item() == rows.n[rows.seed.notna()].sum()

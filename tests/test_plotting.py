@@ -68,7 +68,7 @@ def cause_table() -> pd.DataFrame:
         ("follows_voice", "follows_words"), enumerate(("last layer", "layer mix")), enumerate(("agrees", "LIME"))
     ):
         value = 0.2 + 0.2 * i + 0.3 * j
-        base = {"encoder": encoder, "training speech": heard, "measure": measure, "chance": 1 / 7}
+        base = {"encoder": encoder, "training_speech": heard, "measure": measure, "chance": 1 / 7}
         rows.append({**base, "value": value, "low": value - 0.05, "high": value + 0.05, "seed": None, "n": 336})
         rows += [{**base, "value": value + 0.01 * seed, "seed": seed} for seed in range(3)]
     return pd.DataFrame(rows)

@@ -292,7 +292,7 @@ def test_held_out_verdict_needs_many_items_and_the_interval(tmp_path: Path) -> N
         tour.held_out(found)
 
 
-def test_causes_are_the_main_effects_of_the_two_by_two() -> None:
+def test_causes_are_said_cell_by_cell() -> None:
     value = {("last layer", "agrees"): 0.2, ("last layer", "LIME"): 0.5, ("layer mix", "agrees"): 0.3, ("layer mix", "LIME"): 0.8}
     rows = [
         {"encoder": e, "training_speech": s, "measure": "follows_voice", "value": v + d, "seed": i}
@@ -300,7 +300,9 @@ def test_causes_are_the_main_effects_of_the_two_by_two() -> None:
         for i, d in enumerate((-0.05, 0.05))
     ]
     (line,) = tour.causes(pd.DataFrame(rows))
-    assert line == "Follows voice: training on LIME changes it by +40 points, mixing the layers by +20 (means over the other condition)."
+    assert line == (
+        "Follows voice: after speech whose tone agrees with its words 20% (last layer) and 30% (layer mix), after LIME 50% and 80%."
+    )
 
 
 def test_players_share_one_gain_and_stand_in_the_house_order() -> None:

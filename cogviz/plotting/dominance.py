@@ -253,7 +253,6 @@ def two_by_two(table: DataFrame) -> Figure:
             missing on the pooled rows, a number on the rows of single seeds; the optional columns n and chance. Where a condition has
             no pooled row, the mean of its seeds is drawn, without an interval.
     """
-    table = table.rename(columns=lambda c: str(c).replace(" ", "_"))
     _need(table, ("encoder", "training_speech", "measure", "value", "low", "high"))
     if "seed" not in table.columns:
         table = table.assign(seed=np.nan)

@@ -56,7 +56,7 @@ def measure(
     """Run what is missing of the 2 x 2 under `output`/causes and write `output`/two_by_two.csv, one row a cell, seed and measure, and pooled."""
     cells = [
         experiment.Cell(
-            {"encoder": encoder, "training speech": LABELS[speech]},
+            {"encoder": encoder, "training_speech": LABELS[speech]},
             partial(plan, layers, speech, scale=scale),
         )
         for layers, encoder in LAYERS.items()
