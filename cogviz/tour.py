@@ -372,8 +372,9 @@ def causes(table: pd.DataFrame) -> list[str]:
         cell = found.groupby(["encoder", "training_speech"]).value.mean().map("{:.0%}".format)
         if len(cell) < 4:
             continue
+        name = str(measure).replace("_", " ").capitalize()
         lines.append(
-            f"{str(measure).replace('_', ' ').capitalize()}: after speech whose tone agrees with its words {cell['last layer', 'agrees']} (last layer) and "
+            f"{name}: after speech whose tone agrees with its words {cell['last layer', 'agrees']} (last layer) and "
             f"{cell['layer mix', 'agrees']} (layer mix), after LIME {cell['last layer', 'LIME']} and {cell['layer mix', 'LIME']}."
         )
     return lines
