@@ -14,6 +14,7 @@ from functools import partial
 
 import torch
 from torch.utils.data import DataLoader
+from transformers import get_cosine_schedule_with_warmup
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from cogviz.device import choose
@@ -69,7 +70,7 @@ def main() -> None:
             if name == "AdamW"
             else optimizer.make(model, decay={n for n, p in model.named_parameters() if p.ndim > 1}, **how)
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(update, options.learning_rate, total_steps=options.steps, pct_start=0.05)
+        schedule = get_cosine_schedule_with_warmup(update, max(1, options.steps // 20), options.steps)
         seconds = 0.0
         for step, batch in enumerate(DataLoader(rows, BATCH, sampler=sampler, collate_fn=collate), 1):
             started = time.time()

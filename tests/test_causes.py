@@ -13,7 +13,7 @@ import torch
 from cogviz.device import Device
 from cogviz.lime import plan as plans
 from cogviz.lime.build import build
-from cogviz.training import ablations, causes, recipe, rewards, sft
+from cogviz.training import ablations, causes, recipe, sft
 from cogviz.training.recipe import Alignment, Recipe, Stage
 
 CPU = Device("cpu", torch.float32, "test")
@@ -39,6 +39,20 @@ BASE = Recipe(
 )
 
 
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """(run, stage) of every stage that is trained, and not taken from what is kept."""
+    seen: list[tuple[str, str]] = []
+    real = sft.run_stage
+
+    def watch(stage: Stage, plan: Recipe, *rest: object, **more: object) -> list[dict[str, float]]:
+        seen.append((plan.name, stage.name))
+        return real(stage, plan, *rest, **more)
+
+    monkeypatch.setattr(sft, "run_stage", watch)
+    return seen
+
+
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crossed")
@@ -61,17 +75,9 @@ def test_a_cell_is_the_baseline_with_other_layers_and_other_speech() -> None:
 
 
 def test_the_two_by_two_shares_what_comes_before_the_speech_and_measures_every_cell(
-    small: None, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: None, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[tuple[str, str]]
 ) -> None:
     monkeypatch.setattr(causes.recipe, "read", lambda name, **changes: replace(BASE, **changes))
-    ran: list[tuple[str, str]] = []
-    real = sft.run_stage
-
-    def watch(stage: Stage, plan: Recipe, *rest: object, **more: object) -> list[dict[str, float]]:
-        ran.append((plan.name, stage.name))
-        return real(stage, plan, *rest, **more)
-
-    monkeypatch.setattr(sft, "run_stage", watch)
     how = {"data": speech, "output": tmp_path, "device": CPU, "seeds": 2, "progress": False}
     table = causes.measure(**how)
 
@@ -158,7 +164,7 @@ def test_figures_of_an_ablation_follow_the_papers_columns() -> None:
 
 
 def test_ablations_share_the_stages_that_they_have_in_common(
-    small: None, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: rewards.ResponseJudge
+    small: None, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[tuple[str, str]]
 ) -> None:
     lime = ("emotional_train",)
     base = replace(
@@ -170,14 +176,6 @@ def test_ablations_share_the_stages_that_they_have_in_common(
     made = {"full": base, "no-rl": replace(base, alignment=None), "last-layer": replace(base, layers="last")}
     monkeypatch.setattr(ablations, "names", lambda: list(made))
     monkeypatch.setattr(ablations.recipe, "read", lambda name, **changes: replace(made[name.removeprefix("ablations/")], **changes))
-    ran: list[tuple[str, str]] = []
-    real = sft.run_stage
-
-    def watch(stage: Stage, plan: Recipe, *rest: object, **more: object) -> list[dict[str, float]]:
-        ran.append((plan.name, stage.name))
-        return real(stage, plan, *rest, **more)
-
-    monkeypatch.setattr(sft, "run_stage", watch)
     table = ablations.measure(data=speech, output=tmp_path, device=CPU, seeds=2, progress=False)
     assert [name for name, stage in ran if stage == "reading"] == ["full-0", "last-layer-0"], "text only: once for either kind of layers"
     assert [name for name, stage in ran if stage == "explicit"] == ["full-0", "full-1", "last-layer-0", "last-layer-1"]

@@ -32,8 +32,6 @@ _TINY_EN_CONFIG = {
     "bos_token_id": 50257,
     "eos_token_id": 50256,
     "decoder_start_token_id": 50257,
-    "suppress_tokens": None,
-    "begin_suppress_tokens": [220, 50256],
 }
 
 
@@ -119,7 +117,7 @@ def whisper_from_ctranslate2(source: Path, target: Path) -> None:
     import torch
     from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-    config = WhisperConfig(**{k: v for k, v in _TINY_EN_CONFIG.items() if k not in ("suppress_tokens", "begin_suppress_tokens")})
+    config = WhisperConfig(**_TINY_EN_CONFIG)
     model = WhisperForConditionalGeneration(config).half()
     state = {name: torch.from_numpy(array.copy()).half() for name, array in whisper_state(source / "model.bin").items()}
     state["proj_out.weight"] = state["model.decoder.embed_tokens.weight"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -50,9 +49,3 @@ class SentenceEncoder:
             return np.zeros(0)
         near = np.clip((self(a) * self(b)).sum(axis=1), 0, 1)
         return np.where([bool(x.strip() and y.strip()) for x, y in zip(a, b, strict=True)], near, 0.0)
-
-
-@lru_cache(maxsize=1)
-def default() -> SentenceEncoder:
-    """Return the one encoder that a process shares."""
-    return SentenceEncoder()

@@ -22,7 +22,7 @@ SMOOTHING = 0.1
 """Label smoothing of the tone: much of the speech is at low intensity, which nobody can be sure of."""
 
 MISHEARD = 0.05
-"""Share of the frames that say anything, in training: new sentences are heard with more errors than those that the connector knows."""
+"""Share of the frames that say another token, drawn at random, in training: unknown sentences are heard with more errors than known ones."""
 
 
 def encode_layers(encoder: WhisperEncoder, input_features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

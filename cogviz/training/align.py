@@ -118,7 +118,7 @@ def run_alignment(
     if plan.similarity == "meaning":
         from cogviz.models import meaning
 
-        similarity = meaning.default().similarity
+        similarity = meaning.SentenceEncoder().similarity
     start = copy.deepcopy(model).eval().requires_grad_(False) if plan.kl else None
     steps = recipe.scaled(plan.steps)
     model.connector.requires_grad_(False)  # the reward is for what is answered, not for what is heard
