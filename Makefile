@@ -7,14 +7,15 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TORCH  ?= torch==2.13.0
 CORPUS ?= data/lime
+SCALE  ?= 1
 IS_3_11_OR_3_12 := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))'
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p $(IS_3_11_OR_3_12) 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test check format notebooks lab demo data train
+.PHONY: help install tour test check format notebooks lab demo data train train-smol
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP)  ## make .venv and install cogviz with everything optional (once)
 
@@ -54,6 +55,11 @@ data: $(STAMP)  ## build the LIME speech -> data/lime (resumes where it was stop
 train: $(STAMP)  ## train the nano models on data/lime (resumes where it was stopped)
 	$(BIN)/cogviz weights fetch openai/whisper-tiny.en
 	$(BIN)/cogviz train nano-baseline nano-explicit nano-implicit nano-aligned --data $(CORPUS) --output runs $(ARGS)
+
+train-smol: $(STAMP)  ## build speech with an open vocabulary and train the smol models on it (SCALE=5 on a GPU)
+	$(BIN)/cogviz weights fetch
+	$(BIN)/cogviz lime build $(CORPUS)-smol --plan smol
+	$(BIN)/cogviz train smol-baseline smol-explicit smol-implicit smol-aligned --data $(CORPUS)-smol --output runs --scale $(SCALE) $(ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(or $(PYTHON),false) $(IS_3_11_OR_3_12) 2>/dev/null || \

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     build = command(lime, "build", _lime_build, "build a dataset folder (resumable; a second run changes nothing)")
     build.add_argument("folder", type=Path)
-    build.add_argument("--plan", default="nano", help="samples, nano, tiny, or a YAML file (default: nano)")
+    build.add_argument("--plan", default="nano", help="samples, nano, smol, tiny, or a YAML file (default: nano)")
     build.add_argument("--jobs", type=int, help="workers (default: one a core)")
     build.add_argument("--backend", default="loky", help="joblib backend: loky, dask, ray, sequential")
     build.add_argument("--seed", type=int, default=0)
@@ -79,10 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument(
         "recipe",
         nargs="+",
-        help="nano-baseline, nano-explicit, nano-implicit, nano-aligned; two-by-two (what causes the effect); "
+        help="nano- or smol-baseline, -explicit, -implicit, -aligned; two-by-two (what causes the effect); "
         "ablations (what each part is good for); or a YAML file",
     )
-    training.add_argument("--data", type=Path, required=True, help="dataset folder of `cogviz lime build`")
+    source = training.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="dataset folder of `cogviz lime build`")
+    source.add_argument(
+        "--adapt",
+        metavar="CORPUS=FOLDER",
+        help="adapt trained models to real speech (ravdess=FOLDER or emodb=FOLDER) in five folds by speaker, and measure each on its own",
+    )
     training.add_argument("--output", type=Path, default=Path("runs"), help="folder for the checkpoints (default: runs)")
     training.add_argument("--scale", type=float, default=1.0, help="size dial: multiplies every number of steps")
     training.add_argument("--seed", type=int, default=0)
@@ -174,6 +180,8 @@ def _train(options: argparse.Namespace) -> int:
 
     chosen = device.choose(options.device)
     print(f"training on {chosen.name}: {chosen.reason}")
+    if options.adapt:
+        return _adapt(options, chosen)
     for name in options.recipe:
         if name in ("two-by-two", "ablations"):
             measure, table = (causes.measure, "two_by_two.csv") if name == "two-by-two" else (ablations.measure, "ablations.csv")
@@ -184,6 +192,16 @@ def _train(options: argparse.Namespace) -> int:
             name, data=options.data, output=options.output, device=chosen, scale=options.scale, seed=options.seed, limit=options.limit
         )
         print(f"{name}: {folder} (figures in {folder / 'README.md'})")
+    return 0
+
+
+def _adapt(options: argparse.Namespace, chosen: Any) -> int:
+    from cogviz.training import adapt
+
+    corpus, _, root = options.adapt.partition("=")
+    for name in options.recipe:
+        rows = adapt.adapt(name, corpus, root, output=options.output, device=chosen, scale=options.scale, seed=options.seed)
+        _print_rows(rows, print)
     return 0
 
 
@@ -274,14 +292,17 @@ def _evaluate(options: argparse.Namespace) -> int:
         if options.enrol:
             name, utterances = f"{name}, enrolled", enrol(utterances)
         rows = [row for model in options.model for row in heldout.evaluate(CogAudioListener(model), utterances, data=name)[0]]
-    say = _say(options.json)
+    _print_rows(rows, _say(options.json))
+    _write_json(rows, options.json)
+    return 0
+
+
+def _print_rows(rows: list[dict[str, Any]], say: Callable[[str], None]) -> None:
     width = max((len(r["measure"]) for r in rows), default=0)
     for r in rows:
         value, low, high = ("     -" if x is None else f"{x:6.3f}" for x in (r["value"], r["low"], r["high"]))
         chance = "" if r["chance"] is None else f"  chance {r['chance']:.3f}"
         say(f"{r['model']:<16} {r['measure']:<{width}} {value}  [{low}, {high}]  n = {r['n']}{chance}")
-    _write_json(rows, options.json)
-    return 0
 
 
 def _weights_list(options: argparse.Namespace) -> int:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from cogviz import tour
 from cogviz.lime import dataset
 from cogviz.lime.prosody import rules
 from cogviz.models import zoo
-from cogviz.plotting import dominance, speech, theme
+from cogviz.plotting import dominance, speech, theme, training
 from cogviz.utterance import cells
 
 
 def main() -> None:
-    """Write docs/seven_emotions.png, docs/prosody_rules.png and docs/following.png."""
+    """Write seven_emotions.png, prosody_rules.png, following.png and reward_watch.png beside this file."""
     here = Path(__file__).parent
     spoken = [
         u for u in dataset.read(here.parent / "data_samples") if u.extra["part"] == "ambiguous" and u.extra["synthesizer"] == "neural"
@@ -21,6 +23,7 @@ def main() -> None:
     with theme.use():
         theme.save(speech.cell(cells(spoken)[0]), here / "seven_emotions.png")
         theme.save(speech.rules(rules()), here / "prosody_rules.png")
+        theme.save(training.watch(pd.read_csv(zoo.folder("nano-aligned") / "curve.csv")), here / "reward_watch.png")
         folders = tour.checkpoint_folders(list(zoo.VARIANTS))
         figures = tour.held_out(folders)
         found = {f.name: followed for f in folders if (followed := tour.held_out_following(figures, f.name)) is not None}

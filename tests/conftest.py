@@ -130,4 +130,5 @@ def small(make_tiny: Callable[..., Pair], judge: ResponseJudge, monkeypatch: pyt
     monkeypatch.setattr(align, "MAX_NEW_TOKENS", {"reason": 12, "direct": 8})
     monkeypatch.setattr(rewards, "evaluation_judge", lambda: judge)
     monkeypatch.setattr(align, "reward_judge", lambda: judge)
+    monkeypatch.setattr(align, "evaluation_judge", lambda: judge)
     monkeypatch.setattr(run, "HELD_OUT", ("equal_length", "agreeing"))

@@ -11,12 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from cogviz.device import Device
 from cogviz.models import backbones, zoo
 from cogviz.models.backbones import WeightsError
 from cogviz.models.configuration import CogAudioConfig
+from cogviz.models.listener import CogAudioListener
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training import optimizer, run
+from cogviz.utterance import Utterance
 
 Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]
 
@@ -141,3 +144,59 @@ def test_a_new_smol_has_the_pretrained_language_model_in_it_and_few_weights_that
     with torch.no_grad():
         said = tokenizer.decode(model.language_model(tokens).logits[0, -1].argmax())
     assert said == " Paris"
+
+
+def test_a_frozen_base_in_bf16_learns_and_answers_under_autocast(adapted: Pair) -> None:
+    model, processor = adapted
+    inputs = processor([hum(), hum(1.1)], "direct", prefix="<response>So.</response>")
+    with torch.no_grad():
+        before = model(**inputs).logits
+    assert not model.needs_autocast
+    model.store_frozen(torch.bfloat16)
+    assert model.needs_autocast
+    assert {p.dtype for n, p in model.named_parameters() if model.is_frozen(n) and n.startswith("language_model.")} == {torch.bfloat16}
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(model(**inputs).logits.float(), before, atol=0.5, rtol=0.1)
+    heard = CogAudioListener.of(model, processor).listen([Utterance("a", "", None, "s", "a", "t", waveform=hum())], progress=False)
+    assert heard[0].route == "reason"
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.train()(**inputs, labels=inputs["input_ids"].clone()).loss
+    loss.backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for n, p in model.named_parameters() if ".lora_" in n)
+
+
+RECIPE = """
+name: smol-small
+about: every kind of stage, then DR-SAPO
+size: smol
+stages:
+  - {name: chains, parts: [], tasks: {reason: 0.6, transcribe: 0.4}, unfamiliar: 0.3, steps: 2, batch: 4}
+  - {name: hearing, parts: [ambiguous], tasks: {}, steps: 2, batch: 4}
+  - {name: tone, parts: [ambiguous], tasks: {}, steps: 2, batch: 4}
+  - {name: explicit, parts: [ambiguous], tasks: {reason: 0.5, direct: 0.5}, steps: 2, batch: 4}
+alignment: {parts: [ambiguous], steps: 2, prompts: 2, group: 4, updates: 2, kl: 0.1}
+"""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_smol_goes_through_every_stage_and_its_base_stays_as_it_was(
+    small: None, adapted: Pair, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    model, processor = adapted
+    base = {n: p.detach().clone() for n, p in model.named_parameters() if model.is_frozen(n)}
+    monkeypatch.setattr(zoo, "new_smol", lambda **_: (model, processor))
+    data = shutil.copytree(tiny_dataset, tmp_path / "data")
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    device = Device("cpu", dtype, "test")
+    folder = run.train(tmp_path / "small.yaml", data=data, output=tmp_path / "runs", device=device, limit=2, progress=False)
+    assert (folder / "README.md").is_file()
+    saved = load_file(folder / "model.safetensors")
+    assert all(".lora_" in name or name.startswith(("connector.", "tone_head.")) for name in saved)
+    assert any(saved[n].abs().max() > 0 for n in saved if ".lora_B." in n), "the adapters have learned"
+    again, _ = zoo.load(folder)
+    state = dict(again.named_parameters())
+    for name, weight in base.items():
+        torch.testing.assert_close(state[name].float(), weight, atol=1e-3, rtol=1e-3)  # half precision of the encoder beside it
+    heard = CogAudioListener(folder).listen([Utterance("a", "", None, "s", "a", "t", waveform=hum())], progress=False)
+    assert heard[0].text is not None

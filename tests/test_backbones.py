@@ -236,3 +236,12 @@ def test_sentences_of_one_meaning_are_nearer_than_those_of_another() -> None:
     assert near[3] == 0
     np.testing.assert_allclose(encoder(a[:3]), encoder([a[0]] * 3))
     np.testing.assert_allclose(np.linalg.norm(encoder(b[:3]), axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.skipif(backbones.find(backbones.SMOLLM2) is None, reason=f"no SmolLM2 here; cogviz weights fetch {backbones.SMOLLM2}")
+def test_sentences_are_sampled_around_words_and_those_that_do_not_fit_are_left_out() -> None:
+    from cogviz.lime import sampled
+
+    found = list(sampled.sample(2, batch=12, seed=3))
+    assert len({row["text"] for row in found}) == 2
+    assert all(sampled.fit(row["text"], row["topic"]) for row in found)

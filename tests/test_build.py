@@ -82,6 +82,16 @@ def test_a_part_does_not_depend_on_the_other_parts() -> None:
     assert cells(Plan("alone", (part,))) == [c for c in cells_of("nano") if c.part == part.name]
 
 
+def test_a_plan_can_include_another_and_adds_to_it(tmp_path: Path) -> None:
+    whole, nano = load("smol"), load("nano")
+    assert whole.parts[: len(nano.parts)] == nano.parts
+    (more,) = whole.parts[len(nano.parts) :]
+    found = cells(Plan("more", (more,)))
+    assert {c.sentence.kind for c in found} == {"sampled"}
+    assert len({c.sentence.text for c in found}) == len(found) >= 800
+    assert all(len(c.variants) == 2 for c in found)
+
+
 def test_variant_modes_give_the_tones_they_promise() -> None:
     def tones(**settings: object) -> list[list[tuple[str, float]]]:
         part = Part(**{"name": "p", "kind": "emotional", "split": "test", "voices": "test", "sentences": 4} | settings)  # type: ignore[arg-type]
@@ -141,6 +151,7 @@ def test_factor_dropout_leaves_a_proper_subset_in_its_share_of_the_renderings() 
     [
         ("parts: [", "not YAML"),
         ("name: x", "no list `parts`"),
+        ("include: other\nparts: [{name: a, kind: everyday, split: train, voices: train}]", "includes 'other'; it can include one of nano"),
         ("parts: [{name: a, kind: everyday, split: train}]", "`voices` is missing"),
         ("parts: [{name: a, kind: everyday, split: train, voices: train, per_templat: 2}]", "unknown setting 'per_templat'"),
         ("parts: [{name: a, kind: everyday, split: train, voices: [nobody]}]", "no speaker 'nobody'"),

@@ -521,3 +521,20 @@ def test_figures_are_saved_whole(figures, tmp_path: Path, ending):
 
 def test_notebooks_show_figures_that_pyplot_does_not_know(figures):
     assert figures["two_by_two"]._repr_png_().startswith(b"\x89PNG")
+
+
+# --- reward hacking watch --------------------------------------------------------------------------------------------------------
+
+
+def test_the_watch_shows_the_reward_beside_what_is_not_rewarded() -> None:
+    from cogviz.plotting.training import WATCHED, watch
+
+    rows = [("dr-sapo", step, f"{name} ({route})", 0.1 * step) for name in WATCHED for route in ("reason", "direct") for step in (1, 2, 3)]
+    rows += [("explicit", 1, "loss", 2.0), ("dr-sapo", 1, "reward_total (reason)", 0.5)]
+    table = pd.DataFrame(rows, columns=["stage", "step", "name", "value"])
+    figure = watch(table)
+    assert len(figure.axes) == len(WATCHED)
+    assert all(len(axes.lines) == 4 for axes in figure.axes), "points and a line for each of two routes"
+    assert "held out" in figure.axes[1].get_title(loc="left") + figure.axes[1].get_title()
+    with pytest.raises(ValueError, match="no reward hacking watch"):
+        watch(table[table["stage"] == "explicit"])

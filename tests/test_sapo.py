@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from cogviz.training.align import headroom, output_mask, route_weights
+from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.processing import CogAudioProcessor
+from cogviz.training.align import headroom, log_probabilities, output_mask, route_weights
 from cogviz.training.sapo import TAU_NEGATIVE, TAU_POSITIVE, gate, group_advantages, sapo_loss
+
+Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]
 
 # Weight of the gradient, sech^2(tau (r - 1) / 2), by ratio (papers.md, section 2; checked there numerically).
 WEIGHTS = {
@@ -146,3 +150,20 @@ def test_an_output_ends_with_its_first_end_token() -> None:
 def test_headroom_by_hand() -> None:
     found = headroom(np.array([[0.0, 1.0], [0.5, 0.5]]))
     assert found == {"mean": 0.5, "best_of_group_gain": 0.25, "groups_without_variance": 0.5}
+
+
+def test_log_probabilities_are_those_of_the_full_logits_whatever_the_lengths(tiny_model: Pair) -> None:
+    model, processor = tiny_model
+    sounds = [(0.1 * np.sin(np.arange(n) / 20)).astype(np.float32) for n in (9000, 16000, 12000)]
+    batch = dict(processor(sounds, "direct"))
+    torch.manual_seed(0)
+    new = torch.randint(5, 400, (3, 9))
+    mask = torch.arange(9)[None] < torch.tensor([9, 4, 6])[:, None]
+    sequences = torch.cat([batch["input_ids"], new], dim=1)
+    with torch.no_grad():
+        found = log_probabilities(model, batch, sequences, mask, 0.7)
+        rest = {k: v for k, v in batch.items() if k not in ("input_ids", "attention_mask")}
+        attention = torch.cat([batch["attention_mask"], mask.long()], dim=1)
+        logits = model(input_ids=sequences, attention_mask=attention, **rest).logits[:, batch["input_ids"].shape[1] - 1 : -1]
+    expected = (logits / 0.7).log_softmax(-1).gather(-1, new[..., None])[..., 0]
+    torch.testing.assert_close(found, expected * mask, atol=1e-5, rtol=1e-5)

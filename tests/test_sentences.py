@@ -154,3 +154,39 @@ def test_broken_file_is_refused_at_its_line(tmp_path, capsys):
     path.write_text(json.dumps(GOOD) + "\n{half\n")
     with pytest.raises(ScenarioError, match=r"a\.jsonl:2: not JSON"):
         read_templates(path)
+
+
+# --- sentences that a language model wrote ---------------------------------------------------------------------------------------
+
+
+def test_sampled_sentences_are_many_fit_and_for_training_only():
+    from cogviz.lime.sampled import fit
+
+    found = sentences(kind="sampled")
+    assert len(found) >= 800
+    assert all(fit(s.text, s.topic) for s in found)
+    assert {s.split for s in found} == {"train"}
+    assert not {s.text for s in found} & {s.text for s in sentences()}
+    assert sentences(kind="sampled", split="test") == []
+    known = {w.strip(".,?!'").lower() for s in sentences(split="train") for w in s.text.split()}
+    new = {w.strip(".,?!'").lower() for s in found for w in s.text.split()} - known
+    assert len(new) > 500, "they are there for their words"
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "good"),
+    [
+        ("The lantern swung above the quiet harbour.", "lantern", True),
+        ("The lantern swung above the quiet harbour.", "boat", False),
+        ("Too short.", "short", False),
+        ("the lantern swung above the harbour.", "lantern", False),
+        ("The lantern cost 40 dollars at the harbour.", "lantern", False),
+        ("The lantern makes me so happy today.", "lantern", False),
+        ("The lantern was a gun all along.", "lantern", False),
+        ("The NASA lantern swung above the harbour.", "lantern", False),
+    ],
+)
+def test_what_is_kept_of_what_a_language_model_writes(text, word, good):
+    from cogviz.lime.sampled import fit
+
+    assert fit(text, word) is good

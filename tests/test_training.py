@@ -408,7 +408,7 @@ def test_packaged_recipes_fit_the_variants_the_plan_and_each_other(name: str) ->
     assert plan.name == name
     assert name in zoo.VARIANTS
     assert plan.start is None or plan.start in recipe.names()
-    parts = {p.name: p for p in plans.load("nano").parts}
+    parts = {p.name: p for p in plans.load(plan.size).parts}
     used = {part for s in plan.stages for part in s.parts} | set(plan.alignment.parts if plan.alignment else ())
     assert used
     assert used <= set(parts)

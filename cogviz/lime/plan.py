@@ -1,8 +1,8 @@
 """Plan -> cells: which sentence is said by whom, in which tones. Everything follows from the plan and one seed.
 
-A plan is a YAML file (`plans/*.yaml`, or one of your own): a list of parts, see `Part`. A *cell* is one sentence by one speaker; its
-*variants* are the tones in which it is rendered. Every draw has a generator of its own, seeded by what it decides, so that
-neither the order of the work nor the number of workers changes anything.
+A plan is a YAML file (`plans/*.yaml`, or one of your own): a list of parts, see `Part`; with `include`, after those of another plan.
+A *cell* is one sentence by one speaker; its *variants* are the tones in which it is rendered. Every draw has a generator of its own,
+seeded by what it decides, so that neither the order of the work nor the number of workers changes anything.
 """
 
 from __future__ import annotations
@@ -138,7 +138,10 @@ def load(plan: Plan | str | Path) -> Plan:
         raise BuildError(f"plan {name} is not YAML ({' '.join(str(error).split())}); see cogviz/lime/plans for examples") from None
     if not isinstance(data, dict) or not isinstance(data.get("parts"), list) or not data["parts"]:
         raise BuildError(f"plan {name} has no list `parts`; see cogviz/lime/plans for examples")
-    parts = tuple(_part(row, f"plan {name}, part {i}") for i, row in enumerate(data["parts"], 1))
+    if (included := data.get("include")) is not None and (included == name or included not in packaged()):
+        raise BuildError(f"plan {name} includes {included!r}; it can include one of {', '.join(packaged())}")
+    parts = load(included).parts if included is not None else ()
+    parts += tuple(_part(row, f"plan {name}, part {i}") for i, row in enumerate(data["parts"], 1))
     if len({p.name for p in parts}) != len(parts):
         raise BuildError(f"plan {name} has two parts of the same name; rename one")
     return Plan(name=str(data.get("name", name)), parts=parts, about=str(data.get("about", "")))

@@ -6,6 +6,8 @@ A template is one line of JSON in `scenarios/<kind>/<name>.jsonl`. Three kinds:
   a listener who understood would say.
 - `emotional`: its words carry one of the seven emotions. For tests of semantic dominance, and for speech whose tone agrees.
 - `everyday`: plausible in all emotions, without readings. Many different sentences, so that a model learns to hear words it has not met.
+
+Beside them lie *sampled* sentences, {"text", "topic"} a line, which a language model wrote (see `cogviz.lime.sampled`): for training only.
 """
 
 from __future__ import annotations
@@ -24,13 +26,14 @@ from pathlib import Path
 
 from cogviz.emotions import EMOTIONS
 
-KINDS = ("ambiguous", "emotional", "everyday")
+AUTHORED = ("ambiguous", "emotional", "everyday")
+KINDS = (*AUTHORED, "sampled")
 SPLITS = ("train", "validation", "test")
 DOMAINS = ("family", "workplace", "health", "social", "study", "money_home", "travel", "errands")
 READING_FIELDS = ("what", "why", "reply")
 
 # Words that would give the emotion away in a text that must not name it.
-_NAMING = re.compile(
+NAMING = re.compile(
     r"\b(neutral\w*|happ(y|ier|iest|ily|iness)|joy\w*|sad(ly|ness|der)?|sorrow\w*|ang(er|ry|rily)|furious\w*|fear\w*|afraid|scar(ed|y|ing)|"
     r"fright\w*|terrif\w*|disgust\w*|revolt\w*|surpris\w*|astonish\w*|amaz\w*|emotion\w*)\b",
     re.IGNORECASE,
@@ -134,7 +137,7 @@ def parse_template(row: dict, where: str) -> Template:
 
     for key in ("id", "kind", "domain", "split", "text", "topic", "slots"):
         need(key in row, f"missing {key!r}")
-    need(row["kind"] in KINDS, f"kind must be one of {KINDS}")
+    need(row["kind"] in AUTHORED, f"kind must be one of {AUTHORED}")
     need(row["domain"] in DOMAINS, f"domain must be one of {DOMAINS}, not {row['domain']!r}")
     need(row["split"] in SPLITS, f"split must be one of {SPLITS}")
     slots = {name: tuple(values) for name, values in row["slots"].items()}
@@ -162,13 +165,13 @@ def parse_template(row: dict, where: str) -> Template:
         need(template.emotion in EMOTIONS, f"emotion must be one of {EMOTIONS}")
     else:
         need(template.emotion is None, "only emotional templates have an emotion")
-        need(_NAMING.search(template.text + " " + " ".join(sum(slots.values(), ()))) is None, "the text names an emotion")
+        need(NAMING.search(template.text + " " + " ".join(sum(slots.values(), ()))) is None, "the text names an emotion")
     if template.kind == "ambiguous":
         need(tuple(template.readings) == EMOTIONS, f"needs a reading for each emotion, in the order {EMOTIONS}")
         for name, reading in template.readings.items():
             for part in READING_FIELDS:
                 text = getattr(reading, part)
-                need((found := _NAMING.search(text)) is None, f"reading {name}.{part} names an emotion: {found and found.group()!r}")
+                need((found := NAMING.search(text)) is None, f"reading {name}.{part} names an emotion: {found and found.group()!r}")
                 need(2 <= len(text.split()) <= 20, f"reading {name}.{part} must have 2 to 20 words")
             need(reading.what[-1] not in ".?!" and reading.why[-1] not in ".?!", f"reading {name}: what and why end without a full stop")
             need(reading.reply[-1] in ".?!" and reading.reply[0].isupper(), f"reading {name}: reply is a full sentence")
@@ -198,15 +201,30 @@ def read_templates(path: Path) -> list[Template]:
 def templates() -> tuple[Template, ...]:
     """Return every packaged template, checked, in file order."""
     root = Path(str(resources.files("cogviz.lime") / "scenarios"))
-    found = [t for kind in KINDS for path in sorted((root / kind).glob("*.jsonl")) for t in read_templates(path)]
+    found = [t for kind in AUTHORED for path in sorted((root / kind).glob("*.jsonl")) for t in read_templates(path)]
     ids = [t.id for t in found]
     if len(set(ids)) != len(ids):
         raise ScenarioError(f"template ids repeat: {sorted({i for i in ids if ids.count(i) > 1})}")
     return tuple(found)
 
 
+@lru_cache(maxsize=1)
+def sampled() -> tuple[Sentence, ...]:
+    """Return the packaged sentences that a language model wrote, each its own template."""
+    root = Path(str(resources.files("cogviz.lime") / "scenarios" / "sampled"))
+    found = []
+    for path in sorted(root.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            name = f"sampled-{hashlib.sha256(row['text'].encode()).hexdigest()[:10]}"
+            found.append(Sentence(name, row["text"], "sampled", "social", "train", name, row["topic"]))
+    return tuple(found)
+
+
 def sentences(*, kind: str | None = None, split: str | None = None) -> list[Sentence]:
-    """Return all packaged sentences of a kind and split (None: all of them), in a fixed order."""
+    """Return all packaged sentences of a kind (None: every authored kind) and split (None: all of them), in a fixed order."""
+    if kind == "sampled":
+        return [sentence for sentence in sampled() if split in (None, sentence.split)]
     return [
         sentence
         for template in templates()

@@ -187,12 +187,11 @@ def whisper_encoder(name: str = WHISPER_TINY_EN) -> WhisperEncoder:
 
 
 def language_model_state(name: str = SMOLLM2) -> dict[str, Tensor]:
-    """Return the weights of a causal language model by name, float32."""
-    import torch
+    """Return the weights of a causal language model by name, in the precision of their file."""
     from safetensors.torch import load_file
 
     parts = [load_file(file) for file in sorted(resolve(name).glob("*.safetensors"))]
-    return {key: value.to(torch.float32) for part in parts for key, value in part.items()}
+    return {key: value for part in parts for key, value in part.items()}
 
 
 def language_model(name: str = SMOLLM2) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

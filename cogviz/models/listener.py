@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,13 +14,18 @@ import torch
 from tqdm import tqdm
 from transformers import BatchFeature
 
+from cogviz.device import choose
 from cogviz.eips import Answer, check_route, parse
 from cogviz.emotions import EMOTIONS, emotion
 from cogviz.models import zoo
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
+from cogviz.models.record import Record, record
 from cogviz.scoring import claimed_emotion
 from cogviz.utterance import Utterance
+
+MAX_NEW_TOKENS = 200
+"""Of an answer: a chain and its response are about 110."""
 
 PERCEIVES = "<thought>[Perception] The voice sounds"
 """How a chain begins; what follows names the emotion."""
@@ -33,6 +39,7 @@ class Heard:
         text: the raw answer. answer: parsed; None where its form is wrong.
         claimed: the emotion that the answer claims to hear; None where it claims none.
         scores: emotion -> log probability when the emotion's word is asked for (length-normalised); None where not computed.
+        record: what was read and said, position by position; None where it was not asked for.
     """
 
     utterance: Utterance
@@ -41,6 +48,7 @@ class Heard:
     answer: Answer | None
     claimed: str | None
     scores: dict[str, float] | None = None
+    record: Record | None = None
 
 
 class Listener(Protocol):
@@ -63,6 +71,8 @@ class CogAudioListener:
 
     def __init__(self, model: str | Path, *, batch: int = 16, device: str = "cpu") -> None:
         loaded, processor = zoo.load(model)
+        if loaded.config.text_backbone is not None and (chosen := choose(device)).mixed:
+            loaded.store_frozen(chosen.dtype)
         self._set(loaded.to(device), processor, name=Path(model).name, batch=batch)
 
     @classmethod
@@ -86,6 +96,13 @@ class CogAudioListener:
         self.states: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
         self._voices: dict[str, torch.Tensor] = {}
 
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """No gradient, and autocast where the weights are of two precisions."""
+        device = torch.device(self.model.device).type
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=self.model.needs_autocast):
+            yield
+
     def _inputs(self, utterances: Sequence[Utterance], task: str, prefix: str = "") -> BatchFeature:
         if all(u.id in self.states for u in utterances) and utterances:
             inputs = self.processor.from_states([self.states[u.id] for u in utterances], task, prefix=prefix)
@@ -102,7 +119,7 @@ class CogAudioListener:
             known = neutral.id in self.states
             inputs = self.processor.from_states([self.states[neutral.id]]) if known else self.processor(neutral.samples)
             inputs = inputs.to(self.model.device)
-            with torch.inference_mode():
+            with self._inference():
                 if not known:
                     inputs["audio_states"], inputs["audio_mask"] = self.model.encode(
                         inputs["input_features"], inputs["feature_attention_mask"]
@@ -119,23 +136,47 @@ class CogAudioListener:
         for start in tqdm(starts, desc=f"{self.name}: {what}", disable=not progress or len(starts) < 4, mininterval=2):
             yield order[start : start + self.batch]
 
-    def texts(self, utterances: Sequence[Utterance], task: str, *, max_new_tokens: int = 200, progress: bool = True) -> list[str]:
-        """Greedy answers to a task (a key of `processing.PROMPTS` or a question), in order."""
-        found = [""] * len(utterances)
+    def _tokens(self, utterances: Sequence[Utterance], task: str, max_new_tokens: int, progress: bool) -> list[list[int]]:
+        """Greedy answers as token ids, each up to and with its end token."""
+        found: list[list[int]] = [[] for _ in utterances]
+        end = self.processor.tokenizer.eos_token_id
         for rows in self._batches(utterances, task if task in ("reason", "direct", "transcribe", "name") else "answering", progress):
             inputs = self._inputs([utterances[i] for i in rows], task)
-            with torch.inference_mode():
+            with self._inference():
                 out = self.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens)
-            for i, tokens in zip(rows, out[:, inputs["input_ids"].shape[1] :], strict=True):
-                found[i] = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+            for i, tokens in zip(rows, out[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+                found[i] = tokens[: tokens.index(end) + 1] if end in tokens else tokens
         return found
 
-    def listen(self, utterances: Sequence[Utterance], *, route: str = "reason", progress: bool = True) -> list[Heard]:
-        """Answer each utterance on a route; greedy, so that the same sound gets the same answer."""
-        texts = self.texts(utterances, check_route(route), progress=progress)
-        return [Heard(u, route, text, parse(text), claimed_emotion(text)) for u, text in zip(utterances, texts, strict=True)]
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self.processor.tokenizer.decode(tokens, skip_special_tokens=True))
 
-    def stream(self, utterance: Utterance, *, route: str = "reason", max_new_tokens: int = 200) -> Iterator[str]:
+    def texts(
+        self, utterances: Sequence[Utterance], task: str, *, max_new_tokens: int = MAX_NEW_TOKENS, progress: bool = True
+    ) -> list[str]:
+        """Greedy answers to a task (a key of `processing.PROMPTS` or a question), in order."""
+        return [self._text(tokens) for tokens in self._tokens(utterances, task, max_new_tokens, progress)]
+
+    def listen(
+        self, utterances: Sequence[Utterance], *, route: str = "reason", explain: bool = False, progress: bool = True
+    ) -> list[Heard]:
+        """Answer each utterance on a route; greedy, so that the same sound gets the same answer.
+
+        Args:
+            explain: also keep each answer's `Record`, which attribution and probing need.
+        """
+        heard = []
+        for utterance, tokens in zip(utterances, self._tokens(utterances, check_route(route), MAX_NEW_TOKENS, progress), strict=True):
+            text = self._text(tokens)
+            kept = self._record(utterance, route, tokens) if explain else None
+            heard.append(Heard(utterance, route, text, parse(text), claimed_emotion(text), record=kept))
+        return heard
+
+    def _record(self, utterance: Utterance, route: str, tokens: Sequence[int]) -> Record:
+        with self._inference():
+            return record(self.model, self.processor, self._inputs([utterance], route), tokens)
+
+    def stream(self, utterance: Utterance, *, route: str = "reason", max_new_tokens: int = MAX_NEW_TOKENS) -> Iterator[str]:
         """Answer one utterance and yield the text as it comes; what is yielded, joined, is the answer that `listen` gives."""
         from transformers import TextIteratorStreamer
 
@@ -145,7 +186,7 @@ class CogAudioListener:
 
         def answer() -> None:
             try:
-                with torch.inference_mode():
+                with self._inference():
                     self.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens, streamer=streamer)
             except BaseException as error:  # whatever it is, whoever listens must hear of it and not wait
                 failed.append(error)
@@ -169,7 +210,7 @@ class CogAudioListener:
         found = np.zeros((len(utterances), len(EMOTIONS)))
         for rows in self._batches(utterances, "scoring", progress):
             inputs = self._inputs([utterances[i] for i in rows], "reason", PERCEIVES)
-            with torch.inference_mode():
+            with self._inference():
                 if all(len(w) == 1 for w in words):
                     log_p = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
                     part = log_p[:, [w[0] for w in words]]

@@ -105,13 +105,28 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
     def _adapt(self, rank: int) -> None:
         """Put low-rank adapters (LoRA: Hu et al. 2021, arXiv 2106.09685) beside every linear layer of the language model."""
         from peft import LoraConfig, inject_adapter_in_model
+        from peft.tuners.lora import LoraLayer
 
         inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), self.language_model)
+        for module in self.language_model.modules():
+            if isinstance(module, LoraLayer):
+                module.cast_input_dtype_enabled = False  # autocast does it; there and back again takes a quarter of a step
 
     def is_frozen(self, name: str) -> bool:
         """Whether a weight stays as it was pretrained: the encoder's, and those of a frozen language model beside its adapters."""
         frozen_text = self.config.text_backbone is not None and name.startswith("language_model.") and ".lora_" not in name
         return name.startswith("audio_encoder.") or frozen_text
+
+    def store_frozen(self, dtype: torch.dtype) -> None:
+        """Keep the frozen language model in `dtype`; what learns stays as it is, so that autocast is needed from then on."""
+        for name, weight in self.language_model.named_parameters():
+            if self.is_frozen(f"language_model.{name}"):
+                weight.data = weight.data.to(dtype)
+
+    @property
+    def needs_autocast(self) -> bool:
+        """Whether the weights are of two precisions (see `store_frozen`)."""
+        return self._table().dtype != self.tone_head.weight.dtype
 
     def train_language_model(self, learns: bool) -> None:
         """Let the language model learn, or its adapters where it is frozen; or neither."""
@@ -199,7 +214,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """
         mask = audio_mask.bool()
         table = self._table()
-        words, tone = self.connector(audio_states.to(table.dtype), audio_levels, mask, enrolled)
+        words, tone = self.connector(audio_states.to(self.tone_head.weight.dtype), audio_levels, mask, enrolled)
         blank = self.config.audio_token_id
         said = words.index_fill(-1, torch.tensor([blank], device=words.device), float("-inf")).softmax(-1).to(table.dtype) @ table
         if self.training:
@@ -274,6 +289,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         ctc_labels: Tensor | None = None,
         tone_labels: Tensor | None = None,
         frame_tokens: Tensor | None = None,
+        temperature: float | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
@@ -282,7 +298,8 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
 
         In training, `ctc_labels` (B, U; -100 is padding), the tokens of the spoken words, add a CTC loss. Without `input_ids` it is the
         whole loss, and so is that of `tone_labels` (B,), indices into `EMOTIONS`, for a linear readout of the tone. `frame_tokens` (B, T)
-        put simulated speech in place of the audio (see `simulate`).
+        put simulated speech in place of the audio (see `simulate`). With a `temperature`, `logits` are instead (labels that count,) the log
+        probability of each label at that temperature, row after row: reinforcement needs no more, and of a large vocabulary it is little.
         """
         if input_ids is None and ctc_labels is not None:
             words, _ = self.connector(audio_states, audio_levels, torch.as_tensor(audio_mask).bool())
@@ -309,7 +326,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             input_ids = None
             if ctc_labels is not None:
                 aside = self._ctc(words, audio_mask, ctc_labels)
-        if labels is not None and self.training:
+        if labels is not None and (self.training or temperature is not None):
             if audio_given and inputs_embeds is not None and attention_mask is not None:
                 order = _packed(attention_mask)
                 inputs_embeds, attention_mask, labels = (
@@ -317,10 +334,12 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
                     attention_mask.gather(1, order),
                     labels.gather(1, order),
                 )
-            loss = self._loss(
+            logits, wanted = self._labelled(
                 labels, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, inputs_embeds=inputs_embeds
             )
-            return CausalLMOutputWithPast(loss=loss + aside)
+            if temperature is not None:
+                return CausalLMOutputWithPast(logits=-nn.functional.cross_entropy(logits / temperature, wanted, reduction="none"))
+            return CausalLMOutputWithPast(loss=nn.functional.cross_entropy(logits, wanted) + aside)
         if not audio_given or inputs_embeds is None or attention_mask is None:
             return self.language_model(
                 input_ids=input_ids,
@@ -371,13 +390,12 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             words.transpose(0, 1), labels.clamp(min=0), mask.sum(dim=1), lengths, blank=self.config.audio_token_id, zero_infinity=True
         )
 
-    def _loss(self, labels: Tensor, **inputs: Any) -> Tensor:
-        """Mean cross-entropy with logits only where there is a label: audio and prompt, half of a training row, need none."""
+    def _labelled(self, labels: Tensor, **inputs: Any) -> tuple[Tensor, Tensor]:
+        """(N, V) float32 logits only where there is a label, and (N,) the label: audio and prompt, half of a training row, need none."""
         hidden = self.language_model.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1]
         wanted = labels[:, 1:]
         kept = wanted != -100
-        logits = self.get_output_embeddings()(hidden[kept])
-        return nn.functional.cross_entropy(logits.float(), wanted[kept])
+        return self.get_output_embeddings()(hidden[kept]).float(), wanted[kept]
 
     def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
         """Generate as transformers does; the audio is heard once, before the first token."""

@@ -135,7 +135,7 @@ def new_smol(*, layers: str = "mix", seed: int = 0) -> tuple[CogAudioForConditio
     """
     folder = backbones.resolve(backbones.SMOLLM2)
     text, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    text._name_or_path = ""
+    text._name_or_path, text.dtype = "", "float32"
     model, processor = _assemble(
         text,
         tokenizer,

@@ -21,7 +21,75 @@ DECADE = 10
 """A family whose values spread further than by this factor, and are all positive, gets a logarithmic scale."""
 
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 3)))
-_UNITS = {"loss": "loss (nats)", "reward": "reward (0–1)", "accuracy": "accuracy (0–1)", "kl": "KL (nats)"}
+_UNITS = {
+    "loss": "loss (nats)",
+    "reward": "reward (0–1)",
+    "accuracy": "accuracy (0–1)",
+    "kl": "KL (nats)",
+}
+
+WATCHED = {
+    "reward_empathy": "Empathy, as rewarded (0–1)",
+    "watch_held_out_empathy": "Empathy, to a judge held out (0–1)",
+    "watch_emotion_spread": "Variety of emotions told (1: as in the voices)",
+    "watch_words": "Words in an output",
+    "watch_repetition": "Words said again (share)",
+    "watch_label_in_response": "Responses that name an emotion (share)",
+}
+"""What stands beside each other in the reward hacking watch (see `cogviz.training.watch`)."""
+
+
+@theme.styled
+def watch(table: DataFrame) -> Figure:
+    """Draw the reward hacking watch of stage III: what is rewarded first, then what is not; points are rollouts, lines running means.
+
+    Args:
+        table: a training run's curve.csv: stage, step, name, value.
+
+    Raises:
+        ValueError: the run has no stage III, or was trained before there was a watch.
+    """
+    split = table["name"].astype(str).str.extract(r"^(?P<measure>\w+) \((?P<route>\w+)\)$")
+    rows = table.assign(measure=split["measure"], route=split["route"])
+    rows = rows[rows["measure"].isin(WATCHED) & np.isfinite(rows["value"].to_numpy(dtype=float))]
+    if not set(rows["measure"]) - {"reward_empathy"}:
+        raise ValueError("this run has no reward hacking watch: it needs a stage III (DR-SAPO)")
+    page = theme.look()
+    routes = [name for name in ("reason", "direct") if name in set(rows["route"])]
+    title = "Is the reward being gamed? What DR-SAPO is paid for, and what it is not"
+    subtitle = (
+        "Only the first is rewarded. Points: one rollout each; lines: running mean. A gamed reward rises while the held-out judge does not."
+    )
+    left, gap, slot, high = 0.75, 0.75, 2.95, 1.75
+    width = left + 3 * slot + 2 * gap + 0.35
+    top = theme.heading_height(width, title, subtitle) + 0.75
+    figure = theme.figure(width, top + 2 * (high + 1.0) - 0.1)
+    theme.heading(figure, title, subtitle)
+    for i, (measure, label) in enumerate(WATCHED.items()):
+        row, column = divmod(i, 3)
+        axes = theme.place(figure, left + column * (slot + gap), top + row * (high + 1.0), slot, high)
+        for j, route in enumerate(routes):
+            part = rows[(rows["measure"] == measure) & (rows["route"] == route)].sort_values("step")
+            step, value = part["step"].to_numpy(dtype=float), part["value"].to_numpy(dtype=float)
+            colour = page.series[j % len(page.series)]
+            axes.plot(step, value, "o", color=theme.mix(colour, page.paper, 0.55), markersize=3.2, zorder=2)
+            half = max(len(value) // 8, 1)
+            smooth = [value[max(k - half, 0) : k + half + 1].mean() for k in range(len(value))]
+            axes.plot(step, smooth, color=colour, linestyle=_DASHES[j], zorder=3, label=f"{route} route")
+        axes.set_title("\n".join(theme.wrap(label, slot + 0.3, theme.TEXT, weight="bold", lines=2)), fontsize=theme.TEXT)
+        axes.grid(True, axis="y", color=page.line)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        if measure not in ("watch_words", "watch_emotion_spread"):
+            largest = max([*rows[rows["measure"] == measure]["value"], 0.02])
+            axes.set_ylim(-0.02 * max(largest, 0.1), 1.02 if "empathy" in measure else 1.1 * largest)
+        else:
+            axes.set_ylim(bottom=0)
+        if row:
+            axes.set_xlabel("rollout")
+        if i == 0:
+            axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.17), ncols=2, borderaxespad=0, handlelength=1.9, borderpad=0.1)
+    return figure
 
 
 @theme.styled

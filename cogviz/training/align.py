@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,8 +25,9 @@ from cogviz.models.processing import CogAudioProcessor
 from cogviz.training.data import TrainingError, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Alignment, Recipe
-from cogviz.training.rewards import ResponseJudge, by_words, reward_judge, score
+from cogviz.training.rewards import ResponseJudge, by_words, evaluation_judge, reward_judge, score
 from cogviz.training.sapo import group_advantages, sapo_loss
+from cogviz.training.watch import watch
 from cogviz.utterance import Utterance
 
 MAX_NEW_TOKENS = {"reason": 190, "direct": 60}
@@ -52,12 +53,13 @@ def sample(model: CogAudioForConditionalGeneration, batch: dict[str, Tensor], *,
 
 
 def log_probabilities(model: torch.nn.Module, batch: dict[str, Tensor], sequences: Tensor, mask: Tensor, temperature: float) -> Tensor:
-    """Return (N, new) log p of the sampled tokens under the policy, at the temperature that sampled them."""
+    """Return (N, new) log p of the sampled tokens under the policy, at the temperature that sampled them; 0 outside `mask`."""
     start = batch["input_ids"].shape[1]
     attention = torch.cat([batch["attention_mask"], mask.long()], dim=1)
+    labels = sequences.masked_fill(~torch.nn.functional.pad(mask, (start, 0)), -100)
     rest = {k: v for k, v in batch.items() if k not in ("input_ids", "attention_mask")}
-    logits = model(input_ids=sequences, attention_mask=attention, use_cache=False, **rest).logits[:, start - 1 : -1]
-    return torch.log_softmax(logits.float() / temperature, dim=-1).gather(-1, sequences[:, start:, None])[..., 0]
+    found = model(input_ids=sequences, attention_mask=attention, labels=labels, temperature=temperature, use_cache=False, **rest).logits
+    return found.new_zeros(mask.shape).masked_scatter(mask, found)
 
 
 def kl_penalty(log_probs: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
@@ -112,8 +114,15 @@ def run_alignment(
     Saves its state every `SAVE_EVERY` steps under `folder` and goes on from there after an interruption.
     """
     pool = draw_pool(utterances, plan.parts)
-    accelerator = Accelerator(mixed_precision="bf16" if device.mixed else "no", cpu=device.name == "cpu")
-    judge = judge or reward_judge()
+    accelerator = Accelerator(
+        mixed_precision="bf16" if device.mixed else "no",
+        cpu=device.name == "cpu",
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],  # the tone's readout has no part in this
+    )
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    if plan.prompts % processes:
+        raise TrainingError(f"stage III: {processes} processes cannot share {plan.prompts} prompts; take a number that divides them")
+    judge, held_out = judge or reward_judge(), evaluation_judge()
     similarity = by_words
     if plan.similarity == "meaning":
         from cogviz.models import meaning
@@ -130,10 +139,10 @@ def run_alignment(
     for step in bar:
         started = time.time()
         draw = np.random.default_rng((recipe.seed, step))
-        torch.manual_seed(int(draw.integers(2**31)))
+        torch.manual_seed(int(draw.integers(2**31)) + rank)
         chances = route_weights(averages, plan.routes)
         route = str(draw.choice(list(chances), p=list(chances.values())))
-        chosen = draw.choice(pool, plan.prompts, replace=False)
+        chosen = draw.choice(pool, plan.prompts, replace=False)[rank::processes]
         batch = repeat(prompt_batch(chosen, route, features, processor), plan.group)
         batch = {k: v.to(accelerator.device) for k, v in batch.items()}
         model.eval()
@@ -144,9 +153,10 @@ def run_alignment(
         texts = [processor.tokenizer.decode(row[keep], skip_special_tokens=True) for row, keep in zip(new, mask, strict=True)]
         spoken = [utterances[i] for i in np.repeat(chosen, plan.group)]
         parts = score(texts, route, [str(u.emotion) for u in spoken], [dataset.answer(u) for u in spoken], judge, similarity)
-        rewards = torch.tensor(parts["total"]).view(plan.prompts, plan.group)
+        rewards = torch.tensor(parts["total"]).view(-1, plan.group)
+        everyones = accelerator.gather(rewards.to(accelerator.device)).cpu().numpy()
         if route not in before:
-            before[route] = headroom(rewards.numpy())
+            before[route] = headroom(everyones)
         advantages = group_advantages(rewards).flatten().float().to(accelerator.device)
         sampled = time.time() - started
         with torch.no_grad(), accelerator.autocast():  # still without dropout: the ratio is to the policy that sampled
@@ -173,20 +183,27 @@ def run_alignment(
                 optimizer.step()
                 optimizer.zero_grad()
                 ratios.append(float((torch.exp(now - old[rows]) - 1).abs()[mask[rows]].mean().detach()))
-        averages[route] = _EMA * averages.get(route, float(parts["empathy"].mean())) + (1 - _EMA) * float(parts["empathy"].mean())
-        row: dict[str, float | str] = {
-            "step": step + 1,
-            "route": route,
+        means = {
             "tokens": float(mask.sum(dim=1).float().mean()),
             "ratio_change": float(np.mean(ratios)),
-            "groups_without_variance": headroom(rewards.numpy())["groups_without_variance"],
             "seconds_sampling": sampled,
             "seconds": time.time() - started,
             **{f"reward_{name}": float(np.mean(value)) for name, value in parts.items()},
+            **{f"watch_{name}": value for name, value in watch(texts, [str(u.emotion) for u in spoken], held_out).items()},
+        }
+        if processes > 1:
+            shared = accelerator.reduce(torch.tensor(list(means.values()), device=accelerator.device), "mean")
+            means = dict(zip(means, shared.tolist(), strict=True))
+        averages[route] = _EMA * averages.get(route, means["reward_empathy"]) + (1 - _EMA) * means["reward_empathy"]
+        row: dict[str, float | str] = {
+            "step": step + 1,
+            "route": route,
+            "groups_without_variance": headroom(everyones)["groups_without_variance"],
+            **means,
         }
         curve.append(row)
         bar.set_postfix(route=route, reward=f"{row['reward_total']:.3f}")
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
+        if accelerator.is_main_process and ((step + 1) % SAVE_EVERY == 0 or step + 1 == steps):
             state.save(step + 1, curve, averages, before)
     model.connector.requires_grad_(True)
     model.eval()

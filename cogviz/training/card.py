@@ -41,12 +41,14 @@ def render(folder: Path) -> str:
     run = json.loads((folder / "run.json").read_text())
     rows = json.loads((folder / "figures.json").read_text())
     recipe = run["recipe"]
+    smol = recipe.get("size") == "smol"
+    base = "Whisper tiny.en (MIT)" + (" and of SmolLM2-135M-Instruct (Apache-2.0), which is not in the checkpoint" if smol else "")
     lines = [
         "---", "license: apache-2.0", "language: en", "library_name: transformers", "pipeline_tag: audio-text-to-text", "---", "",
         f"# {run['name']}", "",
         *([f"{about[0].upper()}{about[1:]}.", ""] if (about := VARIANTS.get(run["name"])) else []),
         recipe["about"], "",
-        f"- Parameters trained: {run['parameters'] / 1e6:.1f} million, on top of the frozen encoder of Whisper tiny.en (MIT).",
+        f"- Parameters trained: {run['parameters'] / 1e6:.1f} million, on top of the frozen {'weights' if smol else 'encoder'} of {base}.",
         f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`). "
         "No real recording was used to train it.",
         f"- Trained in {run['seconds'] / 60:.0f} minutes, {memory(run)} "
@@ -68,7 +70,8 @@ def render(folder: Path) -> str:
         a = recipe["alignment"]
         lines.append(
             f"- Stage `dr-sapo`: {round(a['steps'] * recipe['scale'])} steps of {a['prompts']} prompts x {a['group']} outputs, "
-            f"{a['updates']} passes each, routes {', '.join(a['routes'])}."
+            f"{a['updates']} passes each, routes {', '.join(a['routes'])}"
+            + (f", KL to the policy that it starts from with weight {a['kl']:g}." if a.get("kl") else ".")
         )
         for route, before in run["headroom"].items():
             lines.append(
@@ -98,6 +101,6 @@ def render(folder: Path) -> str:
     lines += [
         "## Limits", "",
         "Synthetic voices are not people, and acted emotion is not felt emotion: the figures say how the model treats these stimuli. English only. "
-        "The vocabulary is that of the scenario files; words outside it are often misheard. Not for judging the emotions of real persons.",
+        "Words that were not in the training speech are often misheard. Not for judging the emotions of real persons.",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -79,11 +80,13 @@ def _spread(kinds: Sequence[str], splits: Sequence[str], per_template: int) -> l
     return chosen
 
 
+@lru_cache(maxsize=1)
 def reward_judge() -> ResponseJudge:
     """The judge that rewards: words and word pairs of training-split responses."""
     return _fit(_spread(("ambiguous", "emotional", "everyday"), ("train",), 2), analyzer="word", ngrams=(1, 2), per_sentence=2, seed=1)
 
 
+@lru_cache(maxsize=1)
 def evaluation_judge() -> ResponseJudge:
     """The judge that evaluates: character n-grams of responses to other sentences (test splits of the text, which no model was trained on)."""
     return _fit(

@@ -7,12 +7,14 @@ import json
 import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from accelerate import PartialState
 
 import cogviz
 from cogviz.device import Device
@@ -31,6 +33,9 @@ from cogviz.utterance import Utterance
 
 HELD_OUT = ("ambiguous_test", "ambiguous_slots", "emotional_test")
 """Parts of the dataset that no stage trains on; each is measured by itself."""
+
+PATIENCE = timedelta(hours=12)
+"""How long one of several processes waits for the one that encodes speech or measures."""
 
 
 def beginning(plan: Recipe, folder: Path) -> Path | None:
@@ -68,6 +73,8 @@ def train(
 ) -> Path:
     """Train a variant and return its checkpoint folder, `output`/<variant>. An interrupted run goes on where it stopped; a finished one is left.
 
+    Under `accelerate launch` all processes train together, each on its share of every batch; the first one saves and measures.
+
     Args:
         name: a recipe's name or YAML file, or a `Recipe` (then `scale` and `seed` are its own).
         data: a dataset folder of `cogviz lime build nano`.
@@ -80,16 +87,21 @@ def train(
     folder = Path(output) / plan.name
     work = folder / "run"
     utterances = dataset.read(data)
+    processes = PartialState(cpu=device.name == "cpu", timeout=PATIENCE)  # this one, or those of `accelerate launch`
     work.mkdir(parents=True, exist_ok=True)
-    _claim(work, plan, Path(data))
+    with processes.main_process_first():
+        _claim(work, plan, Path(data))
     if (folder / "figures.json").exists() and (folder / "model.safetensors").exists():
         return folder
     model, processor = begin(plan, utterances, folder)
-    stored = features.encode(utterances, model, processor, Path(data) / "features", bf16=device.mixed, progress=progress)
-    model.to(device.name)
+    with processes.main_process_first():
+        stored = features.encode(utterances, model, processor, Path(data) / "features", bf16=device.mixed, progress=progress)
+    model.to(processes.device)
     if device.name == "cpu":
         # Short rows and a padding mask: the plain path is a tenth faster here than the fused one, whose backward is slow on a CPU.
         model.language_model.set_attn_implementation("eager")
+    if device.mixed:
+        model.store_frozen(device.dtype)
     curves: list[dict[str, Any]] = []
     seconds = 0.0  # of the stages, whenever and for whomever they ran
     memory = 0.0
@@ -98,7 +110,9 @@ def train(
         curve = kept.load(index, model)
         if curve is None:
             curve = sft.run_stage(stage, plan, model, processor, utterances, stored, folder=work, device=device)
-            kept.save(index, model, curve)
+            if processes.is_main_process:
+                kept.save(index, model, curve)
+            processes.wait_for_everyone()
             memory = max(memory, _anonymous_gb())
         curves += [{"stage": stage.name, "step": row["step"], "name": "loss", "value": row["loss"]} for row in curve]
         seconds += curve[-1]["seconds"]
@@ -111,10 +125,12 @@ def train(
             {"stage": "dr-sapo", "step": r["step"], "name": f"{key} ({r['route']})", "value": r[key]}
             for r in rows
             for key in r
-            if key.startswith("reward_") or key in ("tokens", "ratio_change", "groups_without_variance")
+            if key.startswith(("reward_", "watch_")) or key in ("tokens", "ratio_change", "groups_without_variance")
         ]
         seconds += sum(float(r["seconds"]) for r in rows)
         memory = max(memory, _anonymous_gb())
+    if not processes.is_main_process:
+        return folder
     remember_neutral(model, utterances, stored)
     save(model, processor, folder)
     about = {
@@ -127,7 +143,7 @@ def train(
         "own_memory_gb": round(memory, 1),
         "recipe": asdict(plan),
         "data": _fingerprint(Path(data)),
-        "parameters": sum(p.numel() for n, p in model.named_parameters() if not n.startswith("audio_encoder.")),
+        "parameters": sum(p.numel() for n, p in model.named_parameters() if not model.is_frozen(n)),
         "headroom": before,
     }
     (folder / "run.json").write_text(json.dumps(about, indent=1))

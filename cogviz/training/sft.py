@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -78,6 +79,11 @@ def run_stage(
 
     A run that was interrupted goes on from its last checkpoint in `folder`.
     """
+    processes = PartialState().num_processes
+    if stage.batch % processes:
+        raise TrainingError(
+            f"stage {stage.name}: {processes} processes cannot share a batch of {stage.batch}; take a number that divides it"
+        )
     steps, seed = recipe.scaled(stage.steps), recipe.seed_of(stage)
     pad = processor.tokenizer.pad_token_id
     if not stage.parts:
@@ -102,7 +108,7 @@ def run_stage(
     arguments = TrainingArguments(
         output_dir=str(folder / stage.name),
         max_steps=steps,
-        per_device_train_batch_size=stage.batch,
+        per_device_train_batch_size=stage.batch // processes,
         learning_rate=stage.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=max(1, steps // 20),
