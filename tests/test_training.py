@@ -612,7 +612,7 @@ def test_a_fitted_judge_tells_the_emotion_of_responses_it_has_not_seen(judge: re
 
 def test_the_judge_that_rewards_and_the_one_that_evaluates_share_no_sentence_and_no_features(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rewards, "_fit", lambda pool, **how: (pool, how))
-    (rewarded, how), (evaluated, other) = rewards.reward_judge(), rewards.evaluation_judge()
+    (rewarded, how), (evaluated, other) = rewards.reward_judge.__wrapped__(), rewards.evaluation_judge.__wrapped__()
     assert rewarded
     assert evaluated
     assert not {s.text for s in rewarded} & {s.text for s in evaluated}

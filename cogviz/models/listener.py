@@ -165,12 +165,17 @@ class CogAudioListener:
         Args:
             explain: also keep each answer's `Record`, which attribution and probing need.
         """
-        heard = []
-        for utterance, tokens in zip(utterances, self._tokens(utterances, check_route(route), MAX_NEW_TOKENS, progress), strict=True):
-            text = self._text(tokens)
-            kept = self._record(utterance, route, tokens) if explain else None
-            heard.append(Heard(utterance, route, text, parse(text), claimed_emotion(text), record=kept))
-        return heard
+        records: list[Record] | list[None] = [None] * len(utterances)
+        if explain:
+            tokens = self._tokens(utterances, check_route(route), MAX_NEW_TOKENS, progress)
+            texts = [self._text(t) for t in tokens]
+            records = [self._record(u, route, t) for u, t in zip(utterances, tokens, strict=True)]
+        else:
+            texts = self.texts(utterances, check_route(route), progress=progress)
+        return [
+            Heard(utterance, route, text, parse(text), claimed_emotion(text), record=kept)
+            for utterance, text, kept in zip(utterances, texts, records, strict=True)
+        ]
 
     def _record(self, utterance: Utterance, route: str, tokens: Sequence[int]) -> Record:
         with self._inference():
