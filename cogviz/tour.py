@@ -34,12 +34,13 @@ MEASURES = (
 )
 """Held-out figures of the page: part, measure, label."""
 
-LISTENERS = {
-    "nano-baseline": "trained as audio language models usually are",
-    "nano-explicit": "trained to think about voice and words in four steps",
-    "nano-implicit": "trained to reply with and without thinking aloud",
-    "nano-aligned": "trained in three stages to let its reply fit the voice",
+_TRAINED = {
+    "baseline": "trained as audio language models usually are",
+    "explicit": "trained to think about voice and words in four steps",
+    "implicit": "trained to reply with and without thinking aloud",
+    "aligned": "trained in three stages to let its reply fit the voice",
 }
+LISTENERS = {f"{size}-{name}": how for size in ("nano", "smol") for name, how in _TRAINED.items()}
 """How each variant was trained, for a reader who knows nothing about it: what was intended, not what came of it."""
 
 
@@ -266,11 +267,12 @@ def progress(curve: pd.DataFrame) -> list[str]:
 
 
 def checkpoint_folders(models: Sequence[str | Path]) -> list[Path]:
-    """Return the folders with held-out figures: the four variants beside the given models, then the models themselves."""
+    """Return the folders with held-out figures: the variants of the same size beside the given models, then the models themselves."""
     from cogviz.models import zoo
 
     given = [zoo.folder(m) for m in models]
-    beside = [folder.resolve().parent / name for folder in given for name in zoo.VARIANTS]
+    sizes = {folder.name.split("-")[0] for folder in given if folder.name in zoo.VARIANTS} or {"nano"}
+    beside = [folder.resolve().parent / name for folder in given for name in zoo.VARIANTS if name.split("-")[0] in sizes]
     found = {f.resolve(): f for f in (*beside, *given) if (f / "figures.json").is_file()}
     unique = {f.name: f for f in reversed(found.values())}  # the first of a name counts
     order = list(zoo.VARIANTS)

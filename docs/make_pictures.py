@@ -24,7 +24,7 @@ def main() -> None:
         theme.save(speech.cell(cells(spoken)[0]), here / "seven_emotions.png")
         theme.save(speech.rules(rules()), here / "prosody_rules.png")
         theme.save(training.watch(pd.read_csv(zoo.folder("nano-aligned") / "curve.csv")), here / "reward_watch.png")
-        folders = tour.checkpoint_folders(list(zoo.VARIANTS))
+        folders = tour.checkpoint_folders(["nano-aligned"])
         figures = tour.held_out(folders)
         found = {f.name: followed for f in folders if (followed := tour.held_out_following(figures, f.name)) is not None}
         theme.save(dominance.following(tour.following_rows(found, data="emotional_test")), here / "following.png")

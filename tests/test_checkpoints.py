@@ -15,15 +15,17 @@ from cogviz.training import card, recipe
 
 REPOSITORY = Path(__file__).parents[1]
 SHIPPED = REPOSITORY / "checkpoints"
+NANO = [name for name in zoo.VARIANTS if name.startswith("nano-")]
+"""The variants that come trained; a smol has to be trained."""
 
 
 def test_checkpoints_are_complete_and_under_55_mb() -> None:
-    assert {f.name for f in SHIPPED.iterdir() if f.is_dir()} == {*zoo.VARIANTS, zoo.ENCODER}
+    assert {f.name for f in SHIPPED.iterdir() if f.is_dir()} == {*NANO, zoo.ENCODER}
     assert sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file()) < 55e6
     assert not list(SHIPPED.rglob("run/*"))
 
 
-@pytest.mark.parametrize("name", list(zoo.VARIANTS))
+@pytest.mark.parametrize("name", NANO)
 def test_a_checkpoint_is_what_its_recipe_and_its_card_say(name: str) -> None:
     folder = SHIPPED / name
     run = json.loads((folder / "run.json").read_text())
@@ -34,7 +36,7 @@ def test_a_checkpoint_is_what_its_recipe_and_its_card_say(name: str) -> None:
         assert '"/' not in text or file.name == "tokenizer.json", f"{file} holds a path of a machine"
 
 
-@pytest.mark.parametrize("name", list(zoo.VARIANTS))
+@pytest.mark.parametrize("name", NANO)
 def test_a_checkpoint_answers_the_samples_on_both_routes(name: str) -> None:
     model, processor = zoo.load(SHIPPED / name)
     spoken = dataset.read(REPOSITORY / "data_samples")[:3]

@@ -11,8 +11,8 @@ import pandas as pd
 
 from cogviz.evaluation import dominance, readings
 from cogviz.models.listener import CogAudioListener, Heard
-from cogviz.scoring import format_score, heard_words, word_recall
-from cogviz.statistics import Estimate, mean
+from cogviz.scoring import format_score, heard_words, normalised_words, word_error_rate, word_recall
+from cogviz.statistics import Estimate, bootstrap, mean
 from cogviz.utterance import Utterance
 
 
@@ -85,6 +85,20 @@ def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) ->
                 claimed = part.answer.notna().to_numpy()
                 share("response_tells_claim", part[claimed], (told == part.answer.to_numpy())[claimed], chance=1 / 7)
     return rows
+
+
+def transcription(listener: CogAudioListener, utterances: Sequence[Utterance], *, data: str, progress: bool = True) -> dict[str, Any]:
+    """Let a model repeat the words and return the row of its word error rate: errors over words, all utterances together."""
+    heard = listener.transcribe(utterances, progress=progress)
+    words = np.array([max(len(normalised_words(u.text)), 1) for u in utterances], dtype=float)
+    errors = words * [word_error_rate(u.text, h) for u, h in zip(utterances, heard, strict=True)]
+    estimate = bootstrap(
+        lambda weights: float(weights @ errors / (weights @ words)),
+        len(words),
+        sentences=[u.sentence for u in utterances],
+        speakers=[u.speaker for u in utterances],
+    )
+    return _row(estimate, model=listener.name, measure="word_error_rate", data=data)
 
 
 def evaluate(

@@ -27,6 +27,8 @@ class CogAudioConfig(PreTrainedConfig):
         connector_dropout: of the frames that go into it, in training.
         spoken: a frame says one of the first so many tokens of the vocabulary; None: any. A byte-pair encoding is built by frequency, so that its
             first so many tokens are one themselves, which spells every word in pieces that are met often enough to be learned.
+        tone_words: token ids of the words for a tone, as `models.tone` lists them: the tone then reaches a language model that knows such words
+            as a mixture of their embeddings. None: as embeddings that it has to learn.
         text_backbone: the pretrained language model that stays frozen and is not in the checkpoint (see `backbones`); None: it is in there.
         lora_rank: of the adapters in every linear layer of the language model; 0: none.
         encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
@@ -44,6 +46,7 @@ class CogAudioConfig(PreTrainedConfig):
     tone_hidden: int = 96
     connector_dropout: float = 0.1
     spoken: int | None = None
+    tone_words: list[int] | None = None
     text_backbone: str | None = None
     lora_rank: int = 0
     encoder_folder: str | None = None

@@ -51,7 +51,8 @@ class CogAudioConnector(nn.Module):
             nn.Linear(config.connector_hidden, config.spoken or config.text_config.vocab_size),
         )
         self.dropout = nn.Dropout(config.connector_dropout)
-        self.tone_tokens, self.out = config.tone_tokens, out
+        self.tone_tokens = config.tone_tokens
+        self.out = out if config.tone_words is None else len(config.tone_words) + 1
         if self.tone_tokens:
             heard = layers if config.layers == "mix" else 1
             self.tone_weight = nn.Parameter(torch.zeros(heard))
@@ -63,7 +64,7 @@ class CogAudioConnector(nn.Module):
                 nn.Linear(heard * 2 * width + 2, config.tone_hidden),
                 nn.GELU(),
                 nn.Dropout(TONE_DROPOUT),
-                nn.Linear(config.tone_hidden, self.tone_tokens * out),
+                nn.Linear(config.tone_hidden, self.tone_tokens * self.out),
             )
 
     def pooled(self, states: Tensor, levels: Tensor, mask: Tensor) -> Tensor:
@@ -81,7 +82,8 @@ class CogAudioConnector(nn.Module):
         return (standard * weight).to(self.tone[1].weight.dtype)
 
     def forward(self, states: Tensor, levels: Tensor, mask: Tensor, enrolled: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return ((B, T, V) log-probabilities of the token that a frame says (V: those that can be spoken), (B, K, H) embeddings of the tone).
+        """Return ((B, T, V) log-probabilities of the token that a frame says (V: those that can be spoken), (B, K, H) embeddings of the tone;
+        with the config's `tone_words` (B, K, W + 1) logits of which word each tells, the last for none).
 
         Args:
             states: (B, L + 1, T, D) from `encode_layers`.

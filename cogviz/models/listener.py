@@ -178,8 +178,9 @@ class CogAudioListener:
         ]
 
     def _record(self, utterance: Utterance, route: str, tokens: Sequence[int]) -> Record:
+        inputs = self._inputs([utterance], route)
         with self._inference():
-            return record(self.model, self.processor, self._inputs([utterance], route), tokens)
+            return record(self.model, self.processor, inputs, tokens)
 
     def stream(self, utterance: Utterance, *, route: str = "reason", max_new_tokens: int = MAX_NEW_TOKENS) -> Iterator[str]:
         """Answer one utterance and yield the text as it comes; what is yielded, joined, is the answer that `listen` gives."""

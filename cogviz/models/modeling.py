@@ -222,13 +222,26 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             said = torch.where(wrong, table[torch.randint(len(table), said.shape[:2], device=said.device)], said)
         spoken = torch.cat([mask.new_ones(tone.shape[:2]), self.spoken(words, mask)], dim=1)
         there = torch.cat([mask.new_ones(tone.shape[:2]), mask], dim=1)
-        embeds = self._placed(self.get_input_embeddings()(input_ids), input_ids, torch.cat([tone.to(said.dtype), said], dim=1), there)
+        embeds = self._placed(
+            self.get_input_embeddings()(input_ids), input_ids, torch.cat([self._told(tone).to(said.dtype), said], dim=1), there
+        )
         kept = attention_mask.masked_scatter(input_ids == blank, spoken[there].to(attention_mask.dtype))
         return embeds, kept, words
 
     def enrol(self, audio_states: Tensor, audio_levels: Tensor, audio_mask: Tensor) -> Tensor:
         """Return (B, K) what a neutral recording says of its speaker's voice, to be given as `enrolled` with other recordings of theirs."""
         return self.connector.pooled(audio_states, audio_levels, audio_mask.bool())
+
+    def tone_scores(self, tone: Tensor) -> Tensor:
+        """(B, 7) float32 logits of the emotions, read out of what the connector says of the tone."""
+        return tone[:, 0, : len(EMOTIONS)].float() if self.config.tone_words is not None else self.tone_head(tone.mean(dim=1)).float()
+
+    def _told(self, tone: Tensor) -> Tensor:
+        """(B, K, H) embeddings of the tone: those of its words, weighted, where the language model has words for it; the last class is silence."""
+        if self.config.tone_words is None:
+            return tone
+        table = torch.as_tensor(self.get_input_embeddings().weight)[self.config.tone_words]
+        return tone.float().softmax(-1)[..., :-1].to(table.dtype) @ table
 
     def spoken(self, words: Tensor, mask: Tensor) -> Tensor:
         """(B, T) True where a frame says a token: neither the CTC's blank nor what the frame before says.
@@ -245,11 +258,12 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """(V, H) the embeddings of the tokens that a frame can say."""
         return torch.as_tensor(self.get_input_embeddings().weight)[: self.config.spoken]
 
-    def simulate(self, input_ids: Tensor, frame_tokens: Tensor) -> Tensor:
-        """Return text embeddings with simulated speech in place of the placeholders, without tone (see `training.reading`).
+    def simulate(self, input_ids: Tensor, frame_tokens: Tensor, tone_classes: Tensor | None = None) -> Tensor:
+        """Return text embeddings with simulated speech in place of the placeholders (see `training.reading`).
 
         Args:
             frame_tokens: (B, T) the token that each frame says; -100 is padding. Up to half of another token is mixed in.
+            tone_classes: (B, K) what each tone token says (see `models.tone`); None: nothing.
 
         Raises:
             ValueError: the number of placeholders is not the number of frames and tone tokens.
@@ -259,6 +273,9 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         other = torch.randint_like(frame_tokens, len(table))
         words = (1 - doubt) * table[frame_tokens.clamp(min=0)] + doubt * table[other]
         tone = words.new_zeros(len(words), self.connector.tone_tokens, words.shape[-1])
+        if tone_classes is not None:
+            silent = nn.functional.pad(torch.as_tensor(self.get_input_embeddings().weight)[self.config.tone_words], (0, 0, 0, 1))
+            tone = silent[tone_classes].to(words.dtype)
         embeds = self.get_input_embeddings()(input_ids)
         return self._placed(embeds, input_ids, torch.cat([tone, words], dim=1), torch.cat([mask.new_ones(tone.shape[:2]), mask], dim=1))
 
@@ -289,6 +306,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         ctc_labels: Tensor | None = None,
         tone_labels: Tensor | None = None,
         frame_tokens: Tensor | None = None,
+        tone_classes: Tensor | None = None,
         temperature: float | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -297,20 +315,22 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """Next-token logits, and the loss where `labels` (B, S; -100 is ignored) are given; zero logits at places that are not attended to.
 
         In training, `ctc_labels` (B, U; -100 is padding), the tokens of the spoken words, add a CTC loss. Without `input_ids` it is the
-        whole loss, and so is that of `tone_labels` (B,), indices into `EMOTIONS`, for a linear readout of the tone. `frame_tokens` (B, T)
-        put simulated speech in place of the audio (see `simulate`). With a `temperature`, `logits` are instead (labels that count,) the log
-        probability of each label at that temperature, row after row: reinforcement needs no more, and of a large vocabulary it is little.
+        whole loss, and so is that of `tone_labels`: (B,) indices into `EMOTIONS` for a linear readout of the tone, or (B, K) what each
+        tone token says. `frame_tokens` (B, T) and `tone_classes` (B, K) put simulated speech in place of the audio (see `simulate`).
+
+        With a `temperature`, `logits` are instead (labels that count,) the log probability of each label at that temperature, row after row:
+        reinforcement needs no more, and of a large vocabulary it is little.
         """
         if input_ids is None and ctc_labels is not None:
             words, _ = self.connector(audio_states, audio_levels, torch.as_tensor(audio_mask).bool())
             return CausalLMOutputWithPast(loss=self._ctc(words, torch.as_tensor(audio_mask), ctc_labels))
         if input_ids is None and tone_labels is not None:
             _, tone = self.connector(audio_states, audio_levels, torch.as_tensor(audio_mask).bool())
-            scores = self.tone_head(tone.mean(dim=1)).float()
-            return CausalLMOutputWithPast(loss=nn.functional.cross_entropy(scores, tone_labels, label_smoothing=SMOOTHING))
+            scores = tone.flatten(0, 1).float() if self.config.tone_words is not None else self.tone_scores(tone)
+            return CausalLMOutputWithPast(loss=nn.functional.cross_entropy(scores, tone_labels.flatten(), label_smoothing=SMOOTHING))
         aside: Tensor | float = 0.0
         if frame_tokens is not None and input_ids is not None:
-            inputs_embeds, input_ids = self.simulate(input_ids, frame_tokens), None
+            inputs_embeds, input_ids = self.simulate(input_ids, frame_tokens, tone_classes), None
         audio_given = input_features is not None or audio_states is not None
         if inputs_embeds is None and input_ids is not None and audio_given:
             inputs_embeds, attention_mask, words, audio_mask = self._hear(

@@ -17,7 +17,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from cogviz.models import backbones
+from cogviz.models import backbones, tone
 from cogviz.models.configuration import CogAudioConfig
 from cogviz.models.convert import WeightsError
 from cogviz.models.modeling import CogAudioForConditionalGeneration
@@ -32,6 +32,10 @@ VARIANTS = {
     "nano-explicit": "stage I: explicit EIPS chains on LIME",
     "nano-implicit": "stage II: reasoning and direct route mixed, the chain internalised",
     "nano-aligned": "stage III: DR-SAPO on both routes: CogAudio-LLM",
+    "smol-baseline": "an ordinary audio language model on SmolLM2-135M-Instruct, as nano-baseline",
+    "smol-explicit": "stage I on SmolLM2-135M-Instruct with adapters: explicit EIPS chains on LIME",
+    "smol-implicit": "stage II of smol: reasoning and direct route mixed, the chain internalised",
+    "smol-aligned": "stage III of smol: DR-SAPO on both routes",
 }
 
 ENCODER = "whisper-tiny.en-encoder"
@@ -144,6 +148,7 @@ def new_smol(*, layers: str = "mix", seed: int = 0) -> tuple[CogAudioForConditio
         template="<|im_start|>user\n{audio}{prompt}<|im_end|>\n<|im_start|>assistant\n",
         layers=layers,
         spoken=2048,
+        tone_words=[tokenizer(f" {word}", add_special_tokens=False)["input_ids"][0] for word in tone.WORDS],
         text_backbone=backbones.SMOLLM2,
         lora_rank=8,
     )

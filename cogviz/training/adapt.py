@@ -145,7 +145,7 @@ def _readout(model: CogAudioForConditionalGeneration, stored: features.Features,
         for i in chosen:
             states, levels = (torch.as_tensor(np.array(x), dtype=torch.float32)[None] for x in stored.get(i))
             _, tone = model.connector(states, levels, torch.ones(levels.shape, dtype=torch.bool))
-            found.append(int(model.tone_head(tone.mean(dim=1)).argmax()))
+            found.append(int(model.tone_scores(tone).argmax()))
     return found
 
 

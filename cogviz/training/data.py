@@ -15,6 +15,7 @@ from cogviz.emotions import EMOTIONS, emotion
 from cogviz.lime import dataset
 from cogviz.lime.annotate import annotate
 from cogviz.lime.sentences import Sentence
+from cogviz.models import tone
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training.features import Features
 from cogviz.training.spliced import Splice, Splicer
@@ -89,6 +90,7 @@ class Examples(Dataset):
 
     Args:
         augment: move the recording level at random. unfamiliar: share of the examples that are splices (see `spliced`).
+        told: number of tone tokens that tell words (see `models.tone`); 0: the tone's label is the emotion alone.
     """
 
     def __init__(
@@ -100,10 +102,11 @@ class Examples(Dataset):
         *,
         augment: bool,
         unfamiliar: float = 0.0,
+        told: int = 0,
         seed: int = 0,
     ) -> None:
         self.examples, self.utterances, self.features, self.processor = examples, utterances, features, processor
-        self.augment, self.unfamiliar, self.seed = augment, unfamiliar, seed
+        self.augment, self.unfamiliar, self.told, self.seed = augment, unfamiliar, told, seed
         self.splicer = Splicer(utterances, [e.utterance for e in examples]) if unfamiliar else None
         frames = features.lengths()
         words = {"transcribe": 16, "name": 8, "reason": 130, "direct": 35}
@@ -134,8 +137,14 @@ class Examples(Dataset):
             "input_ids": before + after,
             "labels": [-100] * len(before) + after,
             "spoken": spoken,
-            "tone": EMOTIONS.index(str(utterance.emotion)),
+            "tone": self._tone(utterance),
         }
+
+    def _tone(self, utterance: Utterance) -> int | list[int]:
+        named = str(utterance.emotion)
+        if not self.told:
+            return EMOTIONS.index(named)
+        return tone.classes(named, utterance.intensity, cast("Sequence[str]", utterance.extra.get("heard") or ()), self.told)
 
     def _splice(self, index: int) -> Splice | None:
         """The splice in place of an example's utterance, where one is drawn and fits: an answer needs words that carry no emotion."""

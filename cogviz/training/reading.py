@@ -17,9 +17,11 @@ import torch
 from torch.utils.data import Dataset
 
 from cogviz.eips import Answer, render
-from cogviz.emotions import INTENSITIES
-from cogviz.lime.annotate import annotate
+from cogviz.emotions import EMOTIONS, INTENSITIES, intensity
+from cogviz.lime.annotate import annotate, cues
+from cogviz.lime.prosody import delta
 from cogviz.lime.sentences import Sentence
+from cogviz.models import tone
 from cogviz.models.processing import CogAudioProcessor
 
 SALAD = 0.6
@@ -44,6 +46,7 @@ class ReadingExamples(Dataset):
             that only what follows from it is learned.
         tasks: task -> weight.
         unfamiliar: share of the answered sentences of which half the words are exchanged, and which have no reading then.
+        told: number of tone tokens that tell in words (see `models.tone`) what an answer is to follow from; 0: the tone is silent.
     """
 
     def __init__(
@@ -56,8 +59,9 @@ class ReadingExamples(Dataset):
         tasks: Mapping[str, float] | None = None,
         answered: Sequence[tuple[Sentence, Sequence[str]]] = (),
         unfamiliar: float = 0.0,
+        told: int = 0,
     ) -> None:
-        self.texts, self.processor, self.seed, self.unfamiliar = list(texts), processor, seed, unfamiliar
+        self.texts, self.processor, self.seed, self.unfamiliar, self.told = list(texts), processor, seed, unfamiliar, told
         self.tasks = dict(tasks or {"transcribe": 1.0})
         self.kinds = {kind: [pair for pair in answered if pair[0].kind == kind] for kind in KINDS}
         share = np.array([KINDS[kind] * bool(pairs) for kind, pairs in self.kinds.items()])
@@ -71,18 +75,28 @@ class ReadingExamples(Dataset):
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def _said(self, task: str, draw: np.random.Generator) -> tuple[str, str]:
-        """(words spoken, answer)."""
+    def _said(self, task: str, draw: np.random.Generator) -> tuple[str, str, list[int]]:
+        """(words spoken, answer, what the tone tokens tell)."""
         if task == "transcribe":
             salad = draw.random() < SALAD
             text = " ".join(draw.choice(self.words, draw.integers(4, 12))) if salad else self.texts[draw.integers(len(self.texts))]
-            return text, text
+            return text, text, self._tone(str(draw.choice(list(EMOTIONS))), "mid", draw)[0]
         pairs = self.kinds[str(draw.choice(list(self.kinds), p=self.shares))]
         sentence, emotions = pairs[int(draw.integers(len(pairs)))]
         if self.unfamiliar and draw.random() < self.unfamiliar:
             sentence = self._exchanged(sentence, draw)
-        given = annotate(sentence, str(draw.choice(list(emotions))), str(draw.choice(list(INTENSITIES))), seed=int(draw.integers(1 << 30)))
-        return sentence.text, render(given if task == "reason" else Answer(given.response))
+        emotion, level = str(draw.choice(list(emotions))), str(draw.choice(list(INTENSITIES)))
+        told, heard = self._tone(emotion, level, draw)
+        given = annotate(sentence, emotion, level, heard=heard, seed=int(draw.integers(1 << 30)))
+        return sentence.text, render(given if task == "reason" else Answer(given.response)), told
+
+    def _tone(self, emotion: str, level: str, draw: np.random.Generator) -> tuple[list[int], tuple[str, ...]]:
+        """(what the tone tokens tell, cue words) of a rendering that nobody makes; neither where the tone is silent."""
+        if not self.told:
+            return [], ()
+        k = 0.0 if emotion == "neutral" else intensity(level)
+        heard = cues(delta(emotion, k, speaker="reading", take=str(draw.integers(1 << 30))).tolist())
+        return tone.classes(emotion, k, heard, self.told), heard
 
     def _exchanged(self, sentence: Sentence, draw: np.random.Generator) -> Sentence:
         """The sentence with every second word, on average, another one; its topic stays, its reading and its emotion do not hold any more."""
@@ -101,7 +115,7 @@ class ReadingExamples(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         draw = np.random.default_rng((self.seed, 7, index))
         task = str(self.drawn[index])
-        text, answer = self._said(task, draw)
+        text, answer, told = self._said(task, draw)
         processor = self.processor
         spoken = processor.spoken_tokens(text)
         others = draw.integers(processor.spoken or len(processor.tokenizer), size=(len(spoken), 2))
@@ -114,7 +128,7 @@ class ReadingExamples(Dataset):
                 frames.append(added)
         before = processor.tokens(processor.prompt(task, len(frames) + processor.tone_tokens))
         after = [*processor.tokens(answer), processor.tokenizer.eos_token_id]
-        return {"frame_tokens": frames, "input_ids": before + after, "labels": [-100] * len(before) + after}
+        return {"frame_tokens": frames, "tone": told, "input_ids": before + after, "labels": [-100] * len(before) + after}
 
 
 def collate(rows: Sequence[dict[str, Any]], *, pad: int) -> dict[str, torch.Tensor]:
@@ -125,7 +139,8 @@ def collate(rows: Sequence[dict[str, Any]], *, pad: int) -> dict[str, torch.Tens
         return torch.tensor([r[name] + [fill] * (longest - len(r[name])) for r in rows])
 
     longest = max(len(r["input_ids"]) for r in rows)
-    return {
+    tone_classes = {"tone_classes": torch.tensor([r["tone"] for r in rows])} if rows[0]["tone"] else {}
+    return tone_classes | {
         "input_ids": padded("input_ids", pad),
         "labels": padded("labels", -100),
         "attention_mask": torch.tensor([[1] * len(r["input_ids"]) + [0] * (longest - len(r["input_ids"])) for r in rows]),

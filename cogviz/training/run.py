@@ -172,7 +172,7 @@ def measure(
         chosen = chosen[:: max(1, len(chosen) // limit)] if limit else chosen
         if chosen:
             found, table = heldout.evaluate(listener, chosen, data=part, judge=judge, routes=("reason", "direct"), progress=progress)
-            rows += found
+            rows += [*found, heldout.transcription(listener, chosen, data=part, progress=progress)]
             tables.append(table)
     (folder / "figures.json").write_text(json.dumps(rows, indent=1))
     if tables:

@@ -86,6 +86,7 @@ def run_stage(
         )
     steps, seed = recipe.scaled(stage.steps), recipe.seed_of(stage)
     pad = processor.tokenizer.pad_token_id
+    told = processor.tone_tokens if model.config.tone_words is not None else 0
     if not stage.parts:
         known = sentences(split="train")
         answered = [(s, EMOTIONS) for s in known] if not stage.agreeing else [(s, (s.emotion,)) for s in known if s.emotion is not None]
@@ -97,12 +98,13 @@ def run_stage(
             tasks=stage.tasks,
             answered=answered,
             unfamiliar=0.0 if stage.agreeing else stage.unfamiliar,
+            told=0 if stage.agreeing else told,
         )
         collator = partial(reading.collate, pad=pad)
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
-        data = Examples(examples, utterances, features, processor, augment=True, unfamiliar=stage.unfamiliar, seed=seed)
+        data = Examples(examples, utterances, features, processor, augment=True, unfamiliar=stage.unfamiliar, told=told, seed=seed)
         collator = partial(collate, pad=pad, learn=HEARING.get(stage.name, "answer"))
     log_every = max(1, min(LOG_EVERY, steps // 5 or 1))
     arguments = TrainingArguments(
