@@ -121,7 +121,7 @@ def test_exchanged_words_leave_the_topic_and_take_the_reading(make_tiny: Callabl
     draw = np.random.default_rng(0)
     changed = 0
     for _ in range(80):
-        said, answer = rows._said("reason", draw)
+        said, answer, _ = rows._said("reason", draw)
         chain = parse(answer).chain
         assert f'"{said}"' in chain.perception
         changed += said not in texts
