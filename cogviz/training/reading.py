@@ -80,7 +80,7 @@ class ReadingExamples(Dataset):
         if task == "transcribe":
             salad = draw.random() < SALAD
             text = " ".join(draw.choice(self.words, draw.integers(4, 12))) if salad else self.texts[draw.integers(len(self.texts))]
-            return text, text, self._tone(str(draw.choice(list(EMOTIONS))), "mid", draw)[0]
+            return text, text, self._tone(str(draw.choice(list(EMOTIONS))), "mid", draw)[0] if self.told else []
         pairs = self.kinds[str(draw.choice(list(self.kinds), p=self.shares))]
         sentence, emotions = pairs[int(draw.integers(len(pairs)))]
         if self.unfamiliar and draw.random() < self.unfamiliar:
