@@ -199,6 +199,8 @@ def _adapt(options: argparse.Namespace, chosen: Any) -> int:
     from cogviz.training import adapt
 
     corpus, _, root = options.adapt.partition("=")
+    if not root:
+        raise ValueError(f"--adapt needs a corpus and its folder, as ravdess=FOLDER, not {options.adapt!r}")
     for name in options.recipe:
         rows = adapt.adapt(name, corpus, root, output=options.output, device=chosen, scale=options.scale, seed=options.seed)
         _print_rows(rows, print)

@@ -88,7 +88,9 @@ def test_a_model_is_adapted_in_folds_and_measured_on_speakers_it_has_not_heard(
     assert main(arguments) == 0
 
 
-def test_an_unknown_corpus_is_one_sentence(actors: Path, tmp_path: Path) -> None:
+def test_an_unknown_corpus_or_no_folder_is_one_sentence(actors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "nano-aligned", "--adapt", "ravdess"]) == 2
+    assert capsys.readouterr().err == "cogviz: --adapt needs a corpus and its folder, as ravdess=FOLDER, not 'ravdess'\n"
     with pytest.raises(CorpusError, match="unknown corpus 'mine'"):
         adapt.adapt("nano-aligned", "mine", actors, output=tmp_path, device=Device("cpu", torch.float32, "test"))
     assert len(corpora.read("ravdess", actors)) == 32
