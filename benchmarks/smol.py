@@ -75,7 +75,7 @@ def plain_step(model: CogAudioForConditionalGeneration, processor: CogAudioProce
     for i, (t, a) in enumerate(zip(texts, answers, strict=True)):
         ids[i, : len(t) + len(a)] = torch.tensor(t + a)
         labels[i, len(t) : len(t) + len(a)] = torch.tensor(a)
-    audio = torch.cat([model._told(tone).to(table.dtype), said], dim=1)
+    audio = torch.cat([model.told(tone).to(table.dtype), said], dim=1)
     embeds = torch.cat([audio, model.get_input_embeddings()(ids)], dim=1)
     labels = torch.cat([labels.new_full(audio.shape[:2], -100), labels], dim=1)
     logits = model.language_model(inputs_embeds=embeds, use_cache=False).logits

@@ -24,7 +24,7 @@ from cogviz import corpora
 from cogviz.emotions import EMOTIONS
 from cogviz.lime import dataset
 from cogviz.models import backbones, processing
-from cogviz.models.modeling import encode_layers
+from cogviz.models.encoder import encode_layers
 from cogviz.scoring import word_error_rate
 from cogviz.statistics import Estimate, balanced_accuracy, mean
 from cogviz.training.features import Features

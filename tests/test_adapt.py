@@ -86,6 +86,9 @@ def test_a_model_is_adapted_in_folds_and_measured_on_speakers_it_has_not_heard(
         torch.testing.assert_close(adapted.audio_encoder.conv1.weight, before.audio_encoder.conv1.weight)
     monkeypatch.setattr(adapt.sft, "run_stage", lambda *_, **__: pytest.fail("a finished fold is not trained again"))
     assert main(arguments) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--seed", "1"]) == 2
+    assert "was begun with another model, seed or size dial" in capsys.readouterr().err
 
 
 def test_an_unknown_corpus_or_no_folder_is_one_sentence(actors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

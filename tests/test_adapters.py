@@ -237,7 +237,7 @@ def test_a_tone_in_words_arrives_as_the_embeddings_of_these_words(make_tiny: Cal
     table = model.get_input_embeddings().weight
     sure = torch.full((1, 2, len(tone.WORDS) + 1), -30.0)
     sure[0, 0, 3], sure[0, 1, tone.SILENT] = 30.0, 30.0
-    told = model._told(sure)
+    told = model.told(sure)
     torch.testing.assert_close(told[0, 0], table[43])
     torch.testing.assert_close(told[0, 1], torch.zeros_like(told[0, 1]))
     assert model.tone_scores(sure).argmax().item() == 3

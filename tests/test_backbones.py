@@ -14,7 +14,7 @@ import soxr
 import torch
 
 from cogviz.lime.voices import speak
-from cogviz.models import backbones, convert, meaning
+from cogviz.models import backbones, convert, meaning, writer
 from cogviz.models.backbones import WHISPER_TINY_EN, WeightsError
 from cogviz.models.convert import read_ctranslate2, whisper_state
 from cogviz.scoring import word_error_rate
@@ -240,8 +240,6 @@ def test_sentences_of_one_meaning_are_nearer_than_those_of_another() -> None:
 
 @pytest.mark.skipif(backbones.find(backbones.SMOLLM2) is None, reason=f"no SmolLM2 here; cogviz weights fetch {backbones.SMOLLM2}")
 def test_sentences_are_sampled_around_words_and_those_that_do_not_fit_are_left_out() -> None:
-    from cogviz.lime import sampled
-
-    found = list(sampled.sample(2, batch=12, seed=3))
+    found = list(writer.sample(2, batch=12, seed=3))
     assert len({row["text"] for row in found}) == 2
-    assert all(sampled.fit(row["text"], row["topic"]) for row in found)
+    assert all(writer.fit(row["text"], row["topic"]) for row in found)

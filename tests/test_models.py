@@ -20,8 +20,9 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 from cogviz.models import modeling, zoo
 from cogviz.models.configuration import POOL, SAMPLES_PER_FRAME, CogAudioConfig
 from cogviz.models.connector import LayerMix
+from cogviz.models.encoder import encode_layers
 from cogviz.models.listener import CogAudioListener
-from cogviz.models.modeling import CogAudioForConditionalGeneration, encode_layers
+from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor
 from cogviz.training import run
 from cogviz.utterance import Utterance

@@ -55,6 +55,7 @@ def test_two_processes_train_one_model_through_every_stage(tiny_dataset: Path, t
     assert done.returncode == 0, done.stderr[-3000:]
     folder = tmp_path / "runs" / "together"
     run = json.loads((folder / "run.json").read_text())
+    assert run["headroom"]
     assert set(run["headroom"]) <= {"reason", "direct"}
     curve = pd.read_csv(folder / "curve.csv")
     assert set(curve["stage"]) == {"reading", "hearing", "tone", "explicit", "dr-sapo"}

@@ -160,7 +160,7 @@ def test_broken_file_is_refused_at_its_line(tmp_path, capsys):
 
 
 def test_sampled_sentences_are_many_fit_and_for_training_only():
-    from cogviz.lime.sampled import fit
+    from cogviz.models.writer import fit
 
     found = sentences(kind="sampled")
     assert len(found) >= 800
@@ -187,6 +187,6 @@ def test_sampled_sentences_are_many_fit_and_for_training_only():
     ],
 )
 def test_what_is_kept_of_what_a_language_model_writes(text, word, good):
-    from cogviz.lime.sampled import fit
+    from cogviz.models.writer import fit
 
     assert fit(text, word) is good

@@ -7,7 +7,7 @@ A template is one line of JSON in `scenarios/<kind>/<name>.jsonl`. Three kinds:
 - `emotional`: its words carry one of the seven emotions. For tests of semantic dominance, and for speech whose tone agrees.
 - `everyday`: plausible in all emotions, without readings. Many different sentences, so that a model learns to hear words it has not met.
 
-Beside them lie *sampled* sentences, {"text", "topic"} a line, which a language model wrote (see `cogviz.lime.sampled`): for training only.
+Beside them lie *sampled* sentences, {"text", "topic"} a line, which a language model wrote (see `cogviz.models.writer`): for training only.
 """
 
 from __future__ import annotations

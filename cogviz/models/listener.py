@@ -71,7 +71,7 @@ class CogAudioListener:
 
     def __init__(self, model: str | Path, *, batch: int = 16, device: str = "cpu") -> None:
         loaded, processor = zoo.load(model)
-        if loaded.config.text_backbone is not None and (chosen := choose(device)).mixed:
+        if (chosen := choose(device)).mixed:
             loaded.store_frozen(chosen.dtype)
         self._set(loaded.to(device), processor, name=Path(model).name, batch=batch)
 

@@ -15,60 +15,16 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from cogviz.emotions import EMOTIONS
-from cogviz.models.configuration import POOL, CogAudioConfig
+from cogviz.models.configuration import CogAudioConfig
 from cogviz.models.connector import CogAudioConnector
+from cogviz.models.encoder import encode_layers
+from cogviz.models.packing import packed, take
 
 SMOOTHING = 0.1
 """Label smoothing of the tone: much of the speech is at low intensity, which nobody can be sure of."""
 
 MISHEARD = 0.05
 """Share of the frames that say another token, drawn at random, in training: unknown sentences are heard with more errors than known ones."""
-
-
-def encode_layers(encoder: WhisperEncoder, input_features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Run Whisper's encoder on log-mels of their true length and return every layer, pooled to 80 ms.
-
-    Padding is masked exactly: a clip gives the same numbers alone and in a batch.
-
-    Args:
-        input_features: (B, mels, F) log-mel frames of 10 ms, padded with anything.
-        mask: (B, F) 1 where a frame is real.
-
-    Returns:
-        (B, L + 1, T, D) hidden states, 0 = after the convolutions, the last one after the final layer norm; (B, T) mask.
-    """
-    mask = mask.to(input_features.dtype)
-    hidden = nn.functional.gelu(encoder.conv1(input_features * mask[:, None])) * mask[:, None]
-    hidden = nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
-    real = mask[:, ::2]
-    hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
-    bias = torch.zeros_like(real).masked_fill(real == 0, torch.finfo(hidden.dtype).min)[:, None, None, :]
-    states = [hidden]
-    for layer in encoder.layers:
-        hidden = layer(hidden, bias)
-        states.append(hidden)
-    states[-1] = encoder.layer_norm(states[-1])
-    stacked = torch.stack(states, dim=1) * real[:, None, :, None]
-    short = -stacked.shape[2] % POOL
-    stacked = nn.functional.pad(stacked, (0, 0, 0, short))
-    count = nn.functional.pad(real, (0, short)).unflatten(1, (-1, POOL)).sum(-1)
-    pooled = stacked.unflatten(2, (-1, POOL)).sum(3) / count.clamp(min=1)[:, None, :, None]
-    return pooled, count > 0
-
-
-def _packed(mask: Tensor, *, left: bool = False) -> Tensor:
-    """(B, S') the places that are attended to, in their order, so that no row is longer than the longest needs; padding on one side.
-
-    Rows must be packed and not only masked: a language model with convolutions would see the gaps.
-    """
-    longest = int(mask.sum(dim=1).max())
-    order = mask.bool().to(torch.int8).argsort(dim=1, descending=not left, stable=True)
-    return order[:, -longest:] if left else order[:, :longest]
-
-
-def _take(values: Tensor, order: Tensor) -> Tensor:
-    """(B, S, H) -> (B, S', H) the values at `_packed` places."""
-    return values.gather(1, order[..., None].expand(-1, -1, values.shape[2]))
 
 
 class CogAudioPreTrainedModel(PreTrainedModel):
@@ -118,7 +74,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         return name.startswith("audio_encoder.") or frozen_text
 
     def store_frozen(self, dtype: torch.dtype) -> None:
-        """Keep the frozen language model in `dtype`; what learns stays as it is, so that autocast is needed from then on."""
+        """Keep a frozen language model in `dtype`, if there is one; what learns stays as it is, so that autocast is needed from then on."""
         for name, weight in self.language_model.named_parameters():
             if self.is_frozen(f"language_model.{name}"):
                 weight.data = weight.data.to(dtype)
@@ -223,7 +179,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         spoken = torch.cat([mask.new_ones(tone.shape[:2]), self.spoken(words, mask)], dim=1)
         there = torch.cat([mask.new_ones(tone.shape[:2]), mask], dim=1)
         embeds = self._placed(
-            self.get_input_embeddings()(input_ids), input_ids, torch.cat([self._told(tone).to(said.dtype), said], dim=1), there
+            self.get_input_embeddings()(input_ids), input_ids, torch.cat([self.told(tone).to(said.dtype), said], dim=1), there
         )
         kept = attention_mask.masked_scatter(input_ids == blank, spoken[there].to(attention_mask.dtype))
         return embeds, kept, words
@@ -236,7 +192,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """(B, 7) float32 logits of the emotions, read out of what the connector says of the tone."""
         return tone[:, 0, : len(EMOTIONS)].float() if self.config.tone_words is not None else self.tone_head(tone.mean(dim=1)).float()
 
-    def _told(self, tone: Tensor) -> Tensor:
+    def told(self, tone: Tensor) -> Tensor:
         """(B, K, H) embeddings of the tone: those of its words, weighted, where the language model has words for it; the last class is silence."""
         if self.config.tone_words is None:
             return tone
@@ -333,7 +289,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             inputs_embeds, input_ids = self.simulate(input_ids, frame_tokens, tone_classes), None
         audio_given = input_features is not None or audio_states is not None
         if inputs_embeds is None and input_ids is not None and audio_given:
-            inputs_embeds, attention_mask, words, audio_mask = self._hear(
+            inputs_embeds, attention_mask, words, audio_mask = self.hear(
                 input_ids,
                 attention_mask,
                 input_features=input_features,
@@ -348,9 +304,9 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
                 aside = self._ctc(words, audio_mask, ctc_labels)
         if labels is not None and (self.training or temperature is not None):
             if audio_given and inputs_embeds is not None and attention_mask is not None:
-                order = _packed(attention_mask)
+                order = packed(attention_mask)
                 inputs_embeds, attention_mask, labels = (
-                    _take(inputs_embeds, order),
+                    take(inputs_embeds, order),
                     attention_mask.gather(1, order),
                     labels.gather(1, order),
                 )
@@ -372,12 +328,12 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
                 logits_to_keep=logits_to_keep,
                 **kwargs,
             )
-        order = _packed(attention_mask, left=True)
+        order = packed(attention_mask, left=True)
         kept = attention_mask.gather(1, order)
         out = self.language_model(
             attention_mask=kept,
             position_ids=(kept.cumsum(dim=1) - 1).clamp(min=0),
-            inputs_embeds=_take(inputs_embeds, order),
+            inputs_embeds=take(inputs_embeds, order),
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,
             **kwargs,
@@ -390,7 +346,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
                 out.loss = self.language_model.loss_function(logits=out.logits, labels=labels, vocab_size=out.logits.shape[-1])
         return out
 
-    def _hear(self, input_ids: Tensor, attention_mask: Tensor | None, **audio: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def hear(self, input_ids: Tensor, attention_mask: Tensor | None, **audio: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """`embed` for either kind of audio: (embeddings, attention mask, what the frames say, their mask)."""
         states, mask, levels = (audio.get(name) for name in ("audio_states", "audio_mask", "audio_levels"))
         if states is None:
@@ -425,9 +381,9 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             return super().generate(inputs, **kwargs)
         inputs = kwargs.pop("input_ids", inputs)
         with torch.no_grad():
-            embeds, mask, *_ = self._hear(inputs, kwargs.pop("attention_mask", None), **audio)
-        order = _packed(mask, left=True)
-        out = super().generate(inputs_embeds=_take(embeds, order), attention_mask=mask.gather(1, order), **kwargs)
+            embeds, mask, *_ = self.hear(inputs, kwargs.pop("attention_mask", None), **audio)
+        order = packed(mask, left=True)
+        out = super().generate(inputs_embeds=take(embeds, order), attention_mask=mask.gather(1, order), **kwargs)
         if isinstance(out, Tensor):
             return torch.cat([inputs, out], dim=1)
         out.sequences = torch.cat([inputs, out.sequences], dim=1)

@@ -57,7 +57,7 @@ def record(model: CogAudioForConditionalGeneration, processor: CogAudioProcessor
     labels[: len(given)] = -100
     with torch.no_grad():
         likely = model(**whole, labels=labels[None], temperature=1.0).logits.float().cpu().numpy()
-        _, attended, says, _ = model._hear(whole["input_ids"], whole["attention_mask"], **audio)
+        _, attended, says, _ = model.hear(whole["input_ids"], whole["attention_mask"], **audio)
     place = (ids == model.config.audio_token_id).cpu().numpy()
     place[len(given) :] = False
     tone = processor.tone_tokens

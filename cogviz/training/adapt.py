@@ -6,6 +6,7 @@ they are. The same folds are given to a peer: logistic regression on what goes i
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from cogviz.models import zoo
 from cogviz.models.listener import CogAudioListener
 from cogviz.statistics import balanced_accuracy
 from cogviz.training import features, run, sft
+from cogviz.training.data import TrainingError
 from cogviz.training.recipe import Recipe, Stage
 
 if TYPE_CHECKING:
@@ -70,12 +72,26 @@ def adapt(
 
     Writes `output`/<model>-<corpus>/fold-1 and so on (checkpoints) and adapted.json beside them.
 
+    Raises:
+        TrainingError: the folder was begun with another model, seed or size dial.
+
     Returns:
         Rows {model, measure, value, low, high, n, chance, data}: balanced accuracy of the emotion that the model names (the likeliest of the
         seven words), of the connector's linear readout, of the same model before it was adapted, and of the peer.
     """
     utterances, count = corpora.read(corpus, root), count or FOLDS
     folder = Path(output) / f"{Path(name).name}-{corpus}"
+    mine = {
+        "folds": count,
+        "scale": scale,
+        "seed": seed,
+        "model": hashlib.sha256((zoo.folder(name) / "model.safetensors").read_bytes()).hexdigest(),
+    }
+    begun = folder / "begun.json"
+    if begun.exists() and json.loads(begun.read_text()) != mine:
+        raise TrainingError(f"{folder} was begun with another model, seed or size dial; give another output folder, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
+    begun.write_text(json.dumps(mine))
     model, processor = zoo.load(name)
     stored = features.encode(utterances, model, processor, folder / "features", bf16=device.mixed)
     truth = [str(u.emotion) for u in utterances]
@@ -84,14 +100,14 @@ def adapt(
     _fill(said["named before"], range(len(utterances)), before.scores(utterances).argmax(axis=1))
     for number, held_out in enumerate(folds(utterances, count, seed=seed), 1):
         part = folder / f"fold-{number}"
-        mine = [i for i, u in enumerate(utterances) if u.speaker in held_out]
+        own = [i for i, u in enumerate(utterances) if u.speaker in held_out]
         rest = [i for i, u in enumerate(utterances) if u.speaker not in held_out]
         if not (part / "said.json").exists():
-            said_here = _fold(name, number, utterances, mine, stored, folder=part, device=device, scale=scale, seed=seed)
-            peer = _peer(stored, truth, rest, mine)
+            said_here = _fold(name, number, utterances, own, stored, folder=part, device=device, scale=scale, seed=seed)
+            peer = _peer(model.cpu(), stored, truth, rest, own)
             (part / "said.json").write_text(json.dumps({**said_here, "peer": peer}))
         for measure, labels in json.loads((part / "said.json").read_text()).items():
-            _fill(said[measure], mine, [EMOTIONS.index(label) for label in labels])
+            _fill(said[measure], own, [EMOTIONS.index(label) for label in labels])
     rows = []
     for measure, labels in said.items():
         found = balanced_accuracy(truth, labels, sentences=[u.sentence for u in utterances], speakers=[u.speaker for u in utterances])
@@ -104,7 +120,7 @@ def adapt(
 
 def _ready(model: CogAudioForConditionalGeneration, device: Device) -> CogAudioForConditionalGeneration:
     """On its device, a frozen language model in the device's precision."""
-    if device.mixed and model.config.text_backbone is not None:
+    if device.mixed:
         model.store_frozen(device.dtype)
     return model.to(device.name)
 
@@ -155,16 +171,19 @@ def _readout(model: CogAudioForConditionalGeneration, stored: features.Features,
     return found
 
 
-def _peer(stored: features.Features, truth: Sequence[str], train: Sequence[int], test: Sequence[int]) -> list[str]:
-    """Logistic regression on mean and deviation over time of every encoder layer and of the level."""
+def _peer(
+    model: CogAudioForConditionalGeneration, stored: features.Features, truth: Sequence[str], train: Sequence[int], test: Sequence[int]
+) -> list[str]:
+    """Logistic regression on what goes into the connector's tone: mean and deviation over time of the layers that it hears, and of the level."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     def pooled(chosen: Sequence[int]) -> np.ndarray:
         rows = []
-        for i in chosen:
-            states, levels = (np.asarray(x, dtype=np.float32) for x in stored.get(i))
-            rows.append(np.concatenate([states.mean(axis=1).ravel(), states.std(axis=1).ravel(), [levels.mean(), levels.std()]]))
+        with torch.no_grad():
+            for i in chosen:
+                states, levels = (torch.as_tensor(np.array(x), dtype=torch.float32)[None] for x in stored.get(i))
+                rows.append(model.enrol(states, levels, torch.ones(levels.shape))[0].numpy())
         return np.stack(rows)
 
     scaler = StandardScaler().fit(pooled(train))

@@ -1,9 +1,9 @@
-"""Sentences sampled from a language model: thousands of different words, so that a connector hears an open vocabulary.
+"""Sentences sampled from a language model, for their many different words: so that a connector hears an open vocabulary.
 
 Authored templates repeat their words. So a language model is asked for a sentence around a word that is drawn from its own tokenizer, where
 words stand in the order of how often they are written; what comes is checked, and kept as one line of JSON: {"text", "topic"}.
 
-    python -m cogviz.lime.sampled --count 3000 --output cogviz/lime/scenarios/sampled/smollm2.jsonl
+    python -m cogviz.models.writer --count 1000 --output cogviz/lime/scenarios/sampled/smollm2.jsonl
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def sample(count: int, *, seed: int = 0, batch: int = 128, temperature: float = 
 
 
 def main() -> None:
-    """Write a file of sampled sentences; one that was begun with the same seed is written anew."""
+    """Write a file of sampled sentences; one that is there is written anew."""
     parser = argparse.ArgumentParser(description="Sample sentences from SmolLM2-135M-Instruct.")
-    parser.add_argument("--count", type=int, default=3000)
+    parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
