@@ -57,7 +57,10 @@ def watch(table: DataFrame) -> Figure:
     page = theme.look()
     routes = [name for name in ("reason", "direct") if name in set(rows["route"])]
     title = "Is the reward being gamed? What DR-SAPO is paid for, and what it is not"
-    subtitle = "Of these, only the first is rewarded. Points: one rollout each; lines: running mean. A gamed reward rises while the held-out judge does not."
+    subtitle = (
+        "Of these, only the first is rewarded. Points: one rollout each; lines: running mean. "
+        "A gamed reward rises while the held-out judge does not."
+    )
     left, gap, slot, high = 0.75, 0.75, 2.95, 1.75
     width = left + 3 * slot + 2 * gap + 0.35
     top = theme.heading_height(width, title, subtitle) + 0.75
