@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--seed", type=int, default=0)
     training.add_argument("--seeds", type=int, default=3, help="for two-by-two and ablations: number of seeds (default: 3)")
     training.add_argument("--device", default="auto", help="auto, cuda or cpu")
+    training.add_argument("--rows", type=int, help="rows of a batch at once, for less memory (default: 128 on a GPU, 32 on a CPU)")
     training.add_argument("--limit", type=int, help="held-out utterances measured a part (default: all)")
 
     answer = command(commands, "answer", _answer, "let a model answer recordings")
@@ -189,7 +190,14 @@ def _train(options: argparse.Namespace) -> int:
             print(f"{name}: {options.output / table}")
             continue
         folder = run.train(
-            name, data=options.data, output=options.output, device=chosen, scale=options.scale, seed=options.seed, limit=options.limit
+            name,
+            data=options.data,
+            output=options.output,
+            device=chosen,
+            scale=options.scale,
+            seed=options.seed,
+            limit=options.limit,
+            rows=options.rows,
         )
         print(f"{name}: {folder} (figures in {folder / 'README.md'})")
     return 0

@@ -121,13 +121,13 @@ def judge() -> ResponseJudge:
 def small(make_tiny: Callable[..., Pair], judge: ResponseJudge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every new nano is a tiny model, answers are short, the judges are quick, and the tiny plan's test parts are held out."""
     from cogviz.models import zoo
-    from cogviz.training import align, rewards, run
+    from cogviz.training import align, rewards, rollout, run
 
     def new_nano(_: object, *, layers: str = "mix", seed: int = 0) -> Pair:
         return make_tiny(layers=layers, seed=seed, encoder_folder=f"../{zoo.ENCODER}")
 
     monkeypatch.setattr(zoo, "new_nano", new_nano)
-    monkeypatch.setattr(align, "MAX_NEW_TOKENS", {"reason": 12, "direct": 8})
+    monkeypatch.setattr(rollout, "MAX_NEW_TOKENS", {"reason": 12, "direct": 8})
     monkeypatch.setattr(rewards, "evaluation_judge", lambda: judge)
     monkeypatch.setattr(align, "reward_judge", lambda: judge)
     monkeypatch.setattr(align, "evaluation_judge", lambda: judge)

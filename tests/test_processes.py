@@ -30,8 +30,8 @@ alignment: {parts: [ambiguous], steps: 2, prompts: 2, group: 2, updates: 2, kl: 
 ONE = """
 import sys
 from cogviz import device
-from cogviz.training import align, run
-align.MAX_NEW_TOKENS = {"reason": 8, "direct": 8}
+from cogviz.training import rollout, run
+rollout.MAX_NEW_TOKENS = {"reason": 8, "direct": 8}
 run.train(sys.argv[1], data=sys.argv[2], output=sys.argv[3], device=device.choose("cpu"), held_out=(), progress=False)
 """
 

@@ -12,7 +12,8 @@ import torch
 
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
-from cogviz.training.align import headroom, log_probabilities, output_mask, route_weights
+from cogviz.training.align import headroom, route_weights
+from cogviz.training.rollout import log_probabilities, output_mask
 from cogviz.training.sapo import TAU_NEGATIVE, TAU_POSITIVE, gate, group_advantages, sapo_loss
 
 Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]

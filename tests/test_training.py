@@ -26,7 +26,7 @@ from cogviz.models import zoo
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import AUDIO_TOKEN, CogAudioProcessor, frame_levels
 from cogviz.scoring import claimed_emotion, format_score
-from cogviz.training import align, data, features, reading, recipe, rewards, run, sft, tokenizer
+from cogviz.training import align, data, features, reading, recipe, rewards, rollout, run, sft, tokenizer
 from cogviz.training.kept import KeptStages
 from cogviz.training.recipe import Alignment, RecipeError, Stage
 
@@ -271,7 +271,7 @@ def letters(texts: list[str], *_: object) -> dict[str, np.ndarray]:
 def test_an_interrupted_dr_sapo_ends_where_an_uninterrupted_one_does(
     make_tiny: Callable[..., Pair], judge: rewards.ResponseJudge, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(align, "MAX_NEW_TOKENS", {"reason": 8, "direct": 8})
+    monkeypatch.setattr(rollout, "MAX_NEW_TOKENS", {"reason": 8, "direct": 8})
     monkeypatch.setattr(align, "SAVE_EVERY", 2)
     plan = Alignment(("ambiguous",), steps=5, prompts=2, group=3, learning_rate=1e-2)
 
@@ -307,7 +307,7 @@ def test_the_first_update_starts_at_a_ratio_of_one(
     make_tiny: Callable[..., Pair], judge: rewards.ResponseJudge, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dropout between sampling and updating would move the ratio without any update."""
-    monkeypatch.setattr(align, "MAX_NEW_TOKENS", {"reason": 8, "direct": 8})
+    monkeypatch.setattr(rollout, "MAX_NEW_TOKENS", {"reason": 8, "direct": 8})
     monkeypatch.setattr(align, "score", letters)
     seen: list[float] = []
     real = align.sapo_loss
@@ -343,7 +343,7 @@ def test_the_kl_penalty_is_nought_at_the_reference_and_never_negative() -> None:
 def test_with_the_kl_penalty_the_policy_stays_nearer_to_where_it_started(
     make_tiny: Callable[..., Pair], judge: rewards.ResponseJudge, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(align, "MAX_NEW_TOKENS", {"reason": 8, "direct": 8})
+    monkeypatch.setattr(rollout, "MAX_NEW_TOKENS", {"reason": 8, "direct": 8})
     monkeypatch.setattr(align, "score", letters)
     real = align.kl_penalty
     moved: dict[float, list[float]] = {1e-9: [], 10.0: []}
@@ -375,7 +375,7 @@ def test_a_loss_that_is_not_finite_stops_both_kinds_of_training(
     with pytest.raises(sft.TrainingError, match="loss became nan at step 1; lower learning_rate"):
         sft.run_stage(stage, recipe.read("nano-explicit"), model, processor, utterances, stored, folder=tmp_path, device=CPU)
     model, processor, utterances, stored = ready(make_tiny, speech)
-    monkeypatch.setattr(align, "MAX_NEW_TOKENS", {"reason": 4, "direct": 4})
+    monkeypatch.setattr(rollout, "MAX_NEW_TOKENS", {"reason": 4, "direct": 4})
     monkeypatch.setattr(align, "score", lambda texts, *_: {name: np.full(len(texts), np.nan) for name in ("total", "empathy")})
     with pytest.raises(sft.TrainingError, match="loss is not finite at step 0"):
         align.run_alignment(

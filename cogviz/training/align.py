@@ -26,40 +26,14 @@ from cogviz.training.data import TrainingError, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Alignment, Recipe
 from cogviz.training.rewards import ResponseJudge, by_words, evaluation_judge, reward_judge, score
+from cogviz.training.rollout import Rollout, roll_out
 from cogviz.training.sapo import group_advantages, sapo_loss
+from cogviz.training.sft import ROWS, out_of_memory
 from cogviz.training.watch import watch
 from cogviz.utterance import Utterance
 
-MAX_NEW_TOKENS = {"reason": 190, "direct": 60}
 SAVE_EVERY = 20
 _EMA = 0.9
-
-
-def prompt_batch(indices: Sequence[int] | np.ndarray, task: str, features: Features, processor: CogAudioProcessor) -> dict[str, Tensor]:
-    """Return the left-padded model input of a task for utterances by index, from cached features."""
-    return dict(processor.from_states([features.get(int(i)) for i in indices], task))
-
-
-def repeat(batch: dict[str, Tensor], times: int) -> dict[str, Tensor]:
-    """Repeat every row `times` times, neighbours together."""
-    return {name: value.repeat_interleave(times, dim=0) for name, value in batch.items()}
-
-
-def sample(model: CogAudioForConditionalGeneration, batch: dict[str, Tensor], *, route: str, temperature: float) -> Tensor:
-    """Sample one output a row with the key-value cache; (N, S + new) token ids."""
-    model.config.use_cache = True
-    with torch.no_grad():
-        return model.generate(**batch, do_sample=True, temperature=temperature, top_k=0, top_p=1.0, max_new_tokens=MAX_NEW_TOKENS[route])
-
-
-def log_probabilities(model: torch.nn.Module, batch: dict[str, Tensor], sequences: Tensor, mask: Tensor, temperature: float) -> Tensor:
-    """Return (N, new) log p of the sampled tokens under the policy, at the temperature that sampled them; 0 outside `mask`."""
-    start = batch["input_ids"].shape[1]
-    attention = torch.cat([batch["attention_mask"], mask.long()], dim=1)
-    labels = sequences.masked_fill(~torch.nn.functional.pad(mask, (start, 0)), -100)
-    rest = {k: v for k, v in batch.items() if k not in ("input_ids", "attention_mask")}
-    found = model(input_ids=sequences, attention_mask=attention, labels=labels, temperature=temperature, use_cache=False, **rest).logits
-    return found.new_zeros(mask.shape).masked_scatter(mask, found)
 
 
 def kl_penalty(log_probs: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
@@ -71,12 +45,6 @@ def kl_penalty(log_probs: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
     ratio = reference - log_probs
     per_token = (torch.exp(ratio) - ratio - 1) * mask
     return (per_token.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
-
-
-def output_mask(new: Tensor, end: int) -> Tensor:
-    """(N, new) True up to and including the first end token."""
-    ended = (new == end).cumsum(dim=1)
-    return (ended == 0) | ((new == end) & (ended == 1))
 
 
 def headroom(rewards: np.ndarray) -> dict[str, float]:
@@ -107,11 +75,15 @@ def run_alignment(
     folder: Path,
     device: Device,
     judge: ResponseJudge | None = None,
+    rows: int | None = None,
     progress: bool = True,
 ) -> tuple[list[dict[str, float | str]], dict[str, dict[str, float]]]:
     """Align `model` in place. Returns (curve: one row a step, headroom before: one row a route).
 
     Saves its state every `SAVE_EVERY` steps under `folder` and goes on from there after an interruption.
+
+    Args:
+        rows: outputs that the policy reads at once, the others after them; None: `sft.ROWS` of the device.
     """
     pool = draw_pool(utterances, plan.parts)
     accelerator = Accelerator(
@@ -129,7 +101,7 @@ def run_alignment(
 
         similarity = meaning.SentenceEncoder().similarity
     start = copy.deepcopy(model).eval().requires_grad_(False) if plan.kl else None
-    steps = recipe.scaled(plan.steps)
+    steps, at_once = recipe.scaled(plan.steps), rows or ROWS[device.name]
     model.connector.requires_grad_(False)  # the reward is for what is answered, not for what is heard
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=plan.learning_rate, weight_decay=0.0)
     prepared, optimizer = accelerator.prepare(model, optimizer)
@@ -143,15 +115,11 @@ def run_alignment(
         chances = route_weights(averages, plan.routes)
         route = str(draw.choice(list(chances), p=list(chances.values())))
         chosen = draw.choice(pool, plan.prompts, replace=False)[rank::processes]
-        batch = repeat(prompt_batch(chosen, route, features, processor), plan.group)
-        batch = {k: v.to(accelerator.device) for k, v in batch.items()}
-        model.eval()
         with accelerator.autocast():
-            sequences = sample(model, batch, route=route, temperature=plan.temperature)
-        new = sequences[:, batch["input_ids"].shape[1] :]
-        mask = output_mask(new, processor.tokenizer.eos_token_id)
-        texts = [processor.tokenizer.decode(row[keep], skip_special_tokens=True) for row, keep in zip(new, mask, strict=True)]
-        spoken = [utterances[i] for i in np.repeat(chosen, plan.group)]
+            rollout = roll_out(
+                model, processor, features, chosen, route=route, group=plan.group, temperature=plan.temperature, device=accelerator.device
+            )
+        texts, spoken = rollout.texts(processor), [utterances[i] for i in np.repeat(chosen, plan.group)]
         parts = score(texts, route, [str(u.emotion) for u in spoken], [dataset.answer(u) for u in spoken], judge, similarity)
         rewards = torch.tensor(parts["total"]).view(-1, plan.group)
         everyones = accelerator.gather(rewards.to(accelerator.device)).cpu().numpy()
@@ -159,32 +127,10 @@ def run_alignment(
             before[route] = headroom(everyones)
         advantages = group_advantages(rewards).flatten().float().to(accelerator.device)
         sampled = time.time() - started
-        with torch.no_grad(), accelerator.autocast():  # still without dropout: the ratio is to the policy that sampled
-            old = log_probabilities(prepared, batch, sequences, mask, plan.temperature)
-            reference = log_probabilities(start, batch, sequences, mask, plan.temperature) if start is not None else None
-        ratios = []
-        for _ in range(plan.updates):
-            order = torch.as_tensor(draw.permutation(len(sequences)))
-            for rows in order.chunk(2):
-                with accelerator.autocast():
-                    small = {k: v[rows] for k, v in batch.items()}
-                    now = log_probabilities(prepared, small, sequences[rows], mask[rows], plan.temperature)
-                    loss = sapo_loss(
-                        now, old[rows], advantages[rows], mask[rows], tau_positive=plan.tau_positive, tau_negative=plan.tau_negative
-                    )
-                    if reference is not None:
-                        loss = loss + plan.kl * kl_penalty(now, reference[rows], mask[rows])
-                if not torch.isfinite(loss):
-                    raise TrainingError(
-                        f"stage III: the loss is not finite at step {step}; the state of the last saved step is in {folder / 'align'}"
-                    )
-                accelerator.backward(loss)
-                accelerator.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                optimizer.zero_grad()
-                ratios.append(float((torch.exp(now - old[rows]) - 1).abs()[mask[rows]].mean().detach()))
+        with out_of_memory("stage III", at_once):
+            ratios = _learn(plan, rollout, advantages, prepared, start, accelerator, optimizer, draw=draw, at_once=at_once, step=step)
         means = {
-            "tokens": float(mask.sum(dim=1).float().mean()),
+            "tokens": float(rollout.mask.sum(dim=1).float().mean()),
             "ratio_change": float(np.mean(ratios)),
             "seconds_sampling": sampled,
             "seconds": time.time() - started,
@@ -208,6 +154,46 @@ def run_alignment(
     model.connector.requires_grad_(True)
     model.eval()
     return curve, before
+
+
+def _learn(
+    plan: Alignment,
+    rollout: Rollout,
+    advantages: Tensor,
+    policy: torch.nn.Module,
+    start: torch.nn.Module | None,
+    accelerator: Accelerator,
+    optimizer: torch.optim.Optimizer,
+    *,
+    draw: np.random.Generator,
+    at_once: int,
+    step: int,
+) -> list[float]:
+    """Update the policy on a rollout, two halves a pass; returns how far the ratios are from 1, on average, in each part of a half."""
+    with accelerator.autocast():  # still without dropout: the ratio is to the policy that sampled
+        old = rollout.everything(policy, at_once)
+        reference = rollout.everything(start, at_once) if start is not None else None
+    ratios = []
+    for _ in range(plan.updates):
+        order = torch.as_tensor(draw.permutation(len(old)), device=old.device)
+        for half in order.chunk(2):
+            for part in half.split(at_once):
+                mask = rollout.mask[part]
+                with accelerator.autocast():
+                    now = rollout.log_probabilities(policy, part)
+                    loss = sapo_loss(now, old[part], advantages[part], mask, tau_positive=plan.tau_positive, tau_negative=plan.tau_negative)
+                    if reference is not None:
+                        loss = loss + plan.kl * kl_penalty(now, reference[part], mask)
+                if not torch.isfinite(loss):
+                    raise TrainingError(
+                        f"stage III: the loss is not finite at step {step}; lower learning_rate (the last saved step is kept)"
+                    )
+                accelerator.backward(loss * (len(part) / len(half)))
+                ratios.append(float((torch.exp(now - old[part]) - 1).abs()[mask].mean().detach()))
+            accelerator.clip_grad_norm_(policy.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+    return ratios
 
 
 class _State:

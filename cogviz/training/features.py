@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from cogviz.audio import without_silence
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor, frame_levels
 from cogviz.utterance import Utterance
+
+AT_ONCE = 16
+"""Recordings that the encoder hears at once."""
+
+
+def workers(device: torch.device) -> int:
+    """Return how many processes should read and prepare for `device`: a GPU would wait for one, a CPU has its hands full."""
+    return min(10, max(1, (os.cpu_count() or 2) - 2)) if device.type == "cuda" else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,22 +107,49 @@ def encode(
     if not (index.exists() and json.loads(index.read_text())["fingerprint"] == mark):
         folder.mkdir(parents=True, exist_ok=True)
         index.unlink(missing_ok=True)
-        levels, starts, shape = [], [0], None
-        with open(folder / "states.f16", "wb") as file:
-            for u in tqdm(utterances, desc="encoding speech", disable=not progress, mininterval=5):
-                samples = without_silence(u.samples)
-                mel = torch.from_numpy(processor.mel(samples))[None]
-                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                    states, _ = model.encode(mel, torch.ones(1, mel.shape[2], dtype=torch.long))
-                block = states[0].transpose(0, 1).to(torch.float16).numpy()
-                file.write(np.ascontiguousarray(block).tobytes())
-                levels.append(frame_levels(samples, len(block)))
-                starts.append(starts[-1] + len(block))
-                shape = block.shape[1:]
+        device = model.audio_encoder.conv1.weight.device
+        loader = DataLoader(_Heard(utterances, processor), batch_size=AT_ONCE, collate_fn=_together, num_workers=workers(device))
+        levels: list[np.ndarray] = []
+        shape = None
+        with (
+            open(folder / "states.f16", "wb") as file,
+            tqdm(total=len(utterances), desc="encoding speech", disable=not progress, mininterval=5) as bar,
+        ):
+            for mels, mask, loud in loader:
+                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                    states, _ = model.encode(mels.to(device), mask.to(device))
+                blocks = states.transpose(1, 2).to(torch.float16).cpu().numpy()
+                for block, level in zip(blocks, loud, strict=True):
+                    file.write(np.ascontiguousarray(block[: len(level)]).tobytes())
+                levels += loud
+                shape = blocks.shape[2:]
+                bar.update(len(loud))
         np.save(folder / "levels.npy", np.concatenate(levels))
-        np.save(folder / "starts.npy", np.array(starts))
+        np.save(folder / "starts.npy", np.cumsum([0, *map(len, levels)]))
         index.write_text(json.dumps({"fingerprint": mark, "shape": shape, "ids": [u.id for u in utterances]}))
     about = json.loads(index.read_text())
     starts = np.load(folder / "starts.npy")
     stored = np.memmap(folder / "states.f16", dtype=np.float16, mode="r", shape=(int(starts[-1]), *about["shape"]))
     return Features(states=stored, levels=np.load(folder / "levels.npy"), starts=starts, ids=about["ids"])
+
+
+class _Heard(Dataset):
+    """(log-mel (mels, F), level of each pooled frame (T,)) of each utterance, without the silence at its ends."""
+
+    def __init__(self, utterances: Sequence[Utterance], processor: CogAudioProcessor) -> None:
+        self.utterances, self.processor = utterances, processor
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        samples = without_silence(self.utterances[index].samples)
+        mel = self.processor.mel(samples)
+        return mel, frame_levels(samples, self.processor.placeholders(mel.shape[1]) - self.processor.tone_tokens)
+
+
+def _together(rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor, list[np.ndarray]]:
+    longest = max(mel.shape[1] for mel, _ in rows)
+    mels = np.stack([np.pad(mel, ((0, 0), (0, longest - mel.shape[1]))) for mel, _ in rows])
+    mask = np.stack([np.arange(longest) < mel.shape[1] for mel, _ in rows]).astype(np.int64)
+    return torch.from_numpy(mels), torch.from_numpy(mask), [level for _, level in rows]

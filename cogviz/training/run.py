@@ -69,6 +69,7 @@ def train(
     limit: int | None = None,
     held_out: Sequence[str] | None = None,
     stages: Path | None = None,
+    rows: int | None = None,
     progress: bool = True,
 ) -> Path:
     """Train a variant and return its checkpoint folder, `output`/<variant>. An interrupted run goes on where it stopped; a finished one is left.
@@ -82,6 +83,7 @@ def train(
         limit: about so many held-out utterances a part are measured; None: all.
         held_out: the parts that are measured; None: `HELD_OUT`.
         stages: folder of finished stages, which runs share; None: `output`/stages.
+        rows: so many rows of a batch at once, the others after them: fewer need less memory; None: `sft.ROWS` of the device.
     """
     plan = name if isinstance(name, Recipe) else recipe.read(name, scale=scale, seed=seed)
     folder = Path(output) / plan.name
@@ -94,9 +96,9 @@ def train(
     if (folder / "figures.json").exists() and (folder / "model.safetensors").exists():
         return folder
     model, processor = begin(plan, utterances, folder)
+    model.to(processes.device)
     with processes.main_process_first():
         stored = features.encode(utterances, model, processor, Path(data) / "features", bf16=device.mixed, progress=progress)
-    model.to(processes.device)
     if device.name == "cpu":
         # Short rows and a padding mask: the plain path is a tenth faster here than the fused one, whose backward is slow on a CPU.
         model.language_model.set_attn_implementation("eager")
@@ -109,7 +111,7 @@ def train(
     for index, stage in enumerate(plan.stages):
         curve = kept.load(index, model)
         if curve is None:
-            curve = sft.run_stage(stage, plan, model, processor, utterances, stored, folder=work, device=device)
+            curve = sft.run_stage(stage, plan, model, processor, utterances, stored, folder=work, device=device, rows=rows)
             if processes.is_main_process:
                 kept.save(index, model, curve)
             processes.wait_for_everyone()
@@ -118,16 +120,16 @@ def train(
         seconds += curve[-1]["seconds"]
     before: dict[str, dict[str, float]] = {}
     if plan.alignment is not None:
-        rows, before = align.run_alignment(
-            plan.alignment, plan, model, processor, utterances, stored, folder=work, device=device, progress=progress
+        steps, before = align.run_alignment(
+            plan.alignment, plan, model, processor, utterances, stored, folder=work, device=device, rows=rows, progress=progress
         )
         curves += [
             {"stage": "dr-sapo", "step": r["step"], "name": f"{key} ({r['route']})", "value": r[key]}
-            for r in rows
+            for r in steps
             for key in r
             if key.startswith(("reward_", "watch_")) or key in ("tokens", "ratio_change", "groups_without_variance")
         ]
-        seconds += sum(float(r["seconds"]) for r in rows)
+        seconds += sum(float(r["seconds"]) for r in steps)
         memory = max(memory, _anonymous_gb())
     if not processes.is_main_process:
         return folder
@@ -164,7 +166,8 @@ def measure(
     progress: bool = True,
 ) -> None:
     """Measure a checkpoint on the held-out parts and write figures.json, answers.parquet (under run/) and the model card."""
-    listener = CogAudioListener.of(model.cpu(), processor, name=folder.name, batch=64, states=states)
+    batch = 512 if model.device.type == "cuda" else 64  # a step of generation takes a GPU as long for one answer as for hundreds
+    listener = CogAudioListener.of(model, processor, name=folder.name, batch=batch, states=states)
     judge = rewards.evaluation_judge()
     rows, tables = [], []
     for part in HELD_OUT if held_out is None else held_out:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ from cogviz.emotions import EMOTIONS
 from cogviz.lime.sentences import sentences
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
-from cogviz.training import optimizer, reading
+from cogviz.training import features, optimizer, reading
 from cogviz.training.data import Examples, TrainingError, collate, draw_examples, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
 from cogviz.utterance import Utterance
 
 LOG_EVERY = 20
+
+ROWS = {"cuda": 128, "cpu": 32}
+"""Rows of a batch that a device takes at once, unless it is told to take fewer; the gradients of the others are added."""
 
 HEARING = {"hearing": "words", "tone": "tone"}
 """The stages that need no language model: the connector learns by CTC which token each frame says, or by a readout how the voice sounds."""
@@ -63,21 +67,42 @@ class _Trainer(Trainer):
         return self.optimizer
 
 
+@contextmanager
+def out_of_memory(what: str, rows: int) -> Iterator[None]:
+    """Say which knob to turn where memory runs out, on a GPU or on a CPU."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise TrainingError(
+            f"{what} ran out of memory with {rows} rows at once; give --rows {max(1, rows // 2)} (what is finished is kept)"
+        ) from None
+
+
 def run_stage(
     stage: Stage,
     recipe: Recipe,
     model: CogAudioForConditionalGeneration,
     processor: CogAudioProcessor,
     utterances: Sequence[Utterance],
-    features: Features,
+    stored: Features,
     *,
     folder: Path,
     device: Device,
+    rows: int | None = None,
     resume: bool = True,
 ) -> list[dict[str, float]]:
     """Train `model` in place through one stage and return its curve: [{step, loss, learning_rate, seconds}].
 
     A run that was interrupted goes on from its last checkpoint in `folder`.
+
+    Args:
+        rows: of a batch at once, the others after them; None: `ROWS` of the device. The connector's own stages take the whole batch, which
+            is small for them.
+
+    Raises:
+        TrainingError: a batch cannot be shared, the loss is not finite, or memory ran out.
     """
     processes = PartialState().num_processes
     if stage.batch % processes:
@@ -104,13 +129,16 @@ def run_stage(
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
-        data = Examples(examples, utterances, features, processor, augment=True, unfamiliar=stage.unfamiliar, told=told, seed=seed)
+        data = Examples(examples, utterances, stored, processor, augment=True, unfamiliar=stage.unfamiliar, told=told, seed=seed)
         collator = partial(collate, pad=pad, learn=HEARING.get(stage.name, "answer"))
+    share = stage.batch // processes
+    at_once = share if stage.name in HEARING else next(n for n in range(min(share, rows or ROWS[device.name]), 0, -1) if share % n == 0)
     log_every = max(1, min(LOG_EVERY, steps // 5 or 1))
     arguments = TrainingArguments(
         output_dir=str(folder / stage.name),
         max_steps=steps,
-        per_device_train_batch_size=stage.batch // processes,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=share // at_once,
         learning_rate=stage.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=max(1, steps // 20),
@@ -122,7 +150,7 @@ def run_stage(
         save_total_limit=1,
         bf16=device.mixed,
         use_cpu=device.name == "cpu",
-        dataloader_num_workers=0,
+        dataloader_num_workers=features.workers(torch.device(device.name)),
         dataloader_pin_memory=device.name == "cuda",
         remove_unused_columns=False,
         report_to=[],
@@ -143,7 +171,8 @@ def run_stage(
     model.config.use_cache = False
     output = folder / stage.name
     last = get_last_checkpoint(str(output)) if resume and output.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    with out_of_memory(f"stage {stage.name}", at_once):
+        trainer.train(resume_from_checkpoint=last)
     model.config.use_cache = True
     model.train_language_model(True)
     model.eval()
