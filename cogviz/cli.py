@@ -65,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--limit", type=int, help="build only so many cells")
 
+    compact = command(lime, "compact", _compact, "copy a dataset folder in a quarter of the space (Vorbis), to carry it to another machine")
+    compact.add_argument("folder", type=Path)
+    compact.add_argument("target", type=Path)
+    compact.add_argument("--parts", nargs="+", help="only these parts of the dataset (default: all)")
+
     listening = command(lime, "listening-test", _listening_test, "make a page on which people hear recordings blind and say how they sound")
     listening.add_argument(
         "--data", default="data_samples", help="dataset folder, or ravdess=FOLDER / emodb=FOLDER (default: data_samples)"
@@ -88,6 +93,14 @@ def _parser() -> argparse.ArgumentParser:
         "--adapt",
         metavar="CORPUS=FOLDER",
         help="adapt trained models to real speech (ravdess=FOLDER or emodb=FOLDER) in five folds by speaker, and measure each on its own",
+    )
+    training.add_argument(
+        "--own-labels",
+        action="store_true",
+        help="with --adapt: keep the corpus's emotions beyond the seven (RAVDESS's calm, EmoDB's boredom) as labels of their own",
+    )
+    training.add_argument(
+        "--encoder", action="store_true", help="with --adapt: adapt Whisper's encoder too, which each checkpoint then holds (for a GPU)"
     )
     training.add_argument("--output", type=Path, default=Path("runs"), help="folder for the checkpoints (default: runs)")
     training.add_argument("--scale", type=float, default=1.0, help="size dial: multiplies every number of steps")
@@ -165,6 +178,15 @@ def _lime_build(options: argparse.Namespace) -> int:
     return 1 if report.missing else 0
 
 
+def _compact(options: argparse.Namespace) -> int:
+    from cogviz.lime.compact import compact
+
+    count = compact(options.folder, options.target, parts=options.parts)
+    size = sum(path.stat().st_size for path in options.target.rglob("*") if path.is_file())
+    print(f"{options.target}: {count:,} utterances, {size / 1e6:.0f} MB")
+    return 0
+
+
 def _listening_test(options: argparse.Namespace) -> int:
     from cogviz.lime import listening_test
 
@@ -183,6 +205,8 @@ def _train(options: argparse.Namespace) -> int:
     print(f"training on {chosen.name}: {chosen.reason}")
     if options.adapt:
         return _adapt(options, chosen)
+    if options.own_labels or options.encoder:
+        raise ValueError("--own-labels and --encoder belong to --adapt")
     for name in options.recipe:
         if name in ("two-by-two", "ablations"):
             measure, table = (causes.measure, "two_by_two.csv") if name == "two-by-two" else (ablations.measure, "ablations.csv")
@@ -210,7 +234,17 @@ def _adapt(options: argparse.Namespace, chosen: Any) -> int:
     if not root:
         raise ValueError(f"--adapt needs a corpus and its folder, as ravdess=FOLDER, not {options.adapt!r}")
     for name in options.recipe:
-        rows = adapt.adapt(name, corpus, root, output=options.output, device=chosen, scale=options.scale, seed=options.seed)
+        rows = adapt.adapt(
+            name,
+            corpus,
+            root,
+            output=options.output,
+            device=chosen,
+            own_labels=options.own_labels,
+            encoder=options.encoder,
+            scale=options.scale,
+            seed=options.seed,
+        )
         _print_rows(rows, print)
     return 0
 

@@ -68,6 +68,24 @@ def test_fresh_adapters_change_nothing_that_the_language_model_says(adapted: Pai
     torch.testing.assert_close(model.language_model(tokens).logits, plain(tokens).logits)
 
 
+def test_folded_adapters_answer_alike_and_the_weights_come_back_to_the_last_bit(adapted: Pair) -> None:
+    model, _ = adapted
+    for name, weight in model.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    ids = torch.arange(12)[None] + 20
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    with torch.no_grad():
+        apart = model(input_ids=ids).logits
+        with model.folded():
+            torch.testing.assert_close(model(input_ids=ids).logits, apart, atol=1e-4, rtol=1e-4)
+            changed = [n for n, w in model.state_dict().items() if not torch.equal(w, before[n])]
+            assert changed
+            assert all("base_layer" in name for name in changed)
+        assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+        assert torch.equal(model(input_ids=ids).logits, apart)
+
+
 def test_a_checkpoint_holds_what_was_learned_and_finds_the_rest(adapted: Pair, tmp_path: Path) -> None:
     model, processor = adapted
     with torch.no_grad():

@@ -9,7 +9,7 @@ import pytest
 
 from cogviz import audio, corpora
 from cogviz.corpora import CorpusError
-from cogviz.emotions import EMOTIONS
+from cogviz.emotions import EMOTIONS, emotion
 
 REAL_SPEECH = Path(__file__).resolve().parents[2] / "shared" / "real_speech"
 
@@ -37,6 +37,15 @@ def test_ravdess_calm_and_song_are_left_out_without_a_warning(tmp_path):
     touch(tmp_path, "Actor_01/03-01-02-01-01-01-01.wav", "Actor_01/03-02-03-01-01-01-01.wav", "Actor_01/03-01-03-01-01-01-01.wav")
     (only,) = corpora.read("ravdess", tmp_path)
     assert only.emotion == "happy"
+
+
+def test_a_corpuss_own_labels_are_kept_where_asked_for(tmp_path):
+    touch(tmp_path, "Actor_01/03-01-02-01-01-01-01.wav", "Actor_01/03-01-08-01-01-01-01.wav", "Actor_01/03-02-02-01-01-01-01.wav")
+    assert [u.emotion for u in corpora.read("ravdess", tmp_path, own_labels=True)] == ["calm", "surprise"]
+    touch(tmp_path, "08a02La.wav")
+    assert [u.emotion for u in corpora.collect(corpora.corpus("emodb"), tmp_path, own_labels=True)[0]] == ["boredom"]
+    for name in corpora.NAMES:
+        assert not {emotion(e).adjective for e in EMOTIONS} & set(corpora.corpus(name).others.values())
 
 
 def test_emodb_names_are_understood(tmp_path):

@@ -426,3 +426,24 @@ def test_a_stream_that_fails_ends_with_its_error(make_tiny: Callable[..., Pair],
     monkeypatch.setattr(listener.model, "generate", lambda **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         list(listener.stream(utterance))
+
+
+@pytest.mark.requires_cuda
+def test_cuda_learns_what_the_cpu_learns(make_tiny: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modeling, "MISHEARD", 0.0)  # drawn at random, and elsewhere than on the CPU
+    model, processor = make_tiny(connector_dropout=0.0)
+    inputs = dict(processor([clip(0.9), clip(1.7, 1)], "direct", prefix="I see."))
+    inputs |= {"labels": inputs["input_ids"].clone(), "ctc_labels": torch.tensor([[5, 6, 7], [8, 9, -100]])}
+    gradients = {}
+    for device in ("cpu", "cuda"):
+        there = model.to(device).train()
+        for module in there.connector.tone.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        there.zero_grad()
+        loss = there(**{name: value.to(device) for name, value in inputs.items()}).loss
+        loss.backward()
+        gradients[device] = [loss.detach().cpu(), *(p.grad.cpu() for p in there.parameters() if p.grad is not None)]
+    assert len(gradients["cpu"]) > 10
+    for cpu, cuda in zip(gradients["cpu"], gradients["cuda"], strict=True):
+        torch.testing.assert_close(cuda, cpu, atol=3e-3, rtol=1e-2)

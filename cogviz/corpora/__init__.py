@@ -22,15 +22,18 @@ def corpus(name: str) -> Corpus:
     return importlib.import_module(f"cogviz.corpora.{name}").CORPUS
 
 
-def read(name: str, root: str | Path) -> list[Utterance]:
+def read(name: str, root: str | Path, *, own_labels: bool = False) -> list[Utterance]:
     """Read every usable recording under `root`, in the order of file names.
 
     Files that do not fit the corpus's naming are left out and reported in one warning, with their number and the first names.
 
+    Args:
+        own_labels: with the emotions that are the corpus's own and none of the seven (RAVDESS's calm, EmoDB's boredom), under its name for them.
+
     Raises:
         CorpusError: unknown corpus, missing folder, or no recording of the corpus in it (with the page that has it).
     """
-    found, skipped = collect(corpus(name), Path(root))
+    found, skipped = collect(corpus(name), Path(root), own_labels=own_labels)
     if skipped:
         shown = ", ".join(p.name for p in skipped[:3])
         warnings.warn(f"{name}: {len(skipped)} file(s) left out because their names do not fit the corpus: {shown}", stacklevel=2)

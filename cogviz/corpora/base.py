@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cogviz.utterance import Utterance
@@ -20,8 +20,9 @@ class Corpus:
     """A corpus of acted speech.
 
     Attributes:
-        parse: path -> Utterance; None for a file that belongs to the corpus but not to our use (another emotion, song);
+        parse: path -> Utterance; None for a file that belongs to the corpus but not to our use (song);
             raises ValueError, KeyError or IndexError for a file whose name does not fit.
+        others: emotions of the corpus that are none of the seven -> adjective for such a voice, one that no other label has.
         page: where a user gets it. licence: what it allows. language: ISO 639-1.
     """
 
@@ -31,10 +32,11 @@ class Corpus:
     licence: str
     page: str
     parse: Callable[[Path], Utterance | None]
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
-def collect(corpus: Corpus, root: Path) -> tuple[list[Utterance], list[Path]]:
-    """Return (utterances, files whose names do not fit) of everything audible under `root`."""
+def collect(corpus: Corpus, root: Path, *, own_labels: bool = False) -> tuple[list[Utterance], list[Path]]:
+    """Return (utterances, files whose names do not fit) of everything audible under `root`; with `own_labels` those of `others` too."""
     if not root.is_dir():
         raise CorpusError(f"{root} is not a folder; download {corpus.title} from {corpus.page} and give its folder")
     found, skipped = [], []
@@ -44,7 +46,7 @@ def collect(corpus: Corpus, root: Path) -> tuple[list[Utterance], list[Path]]:
         except (ValueError, KeyError, IndexError):
             skipped.append(path)
             continue
-        if utterance is not None:
+        if utterance is not None and (own_labels or utterance.emotion not in corpus.others):
             found.append(utterance)
     if not found:
         raise CorpusError(f"no recording of {corpus.title} under {root}; download it from {corpus.page}")

@@ -28,9 +28,8 @@ def _parse(path: Path) -> Utterance | None:
     stem = path.stem
     if len(stem) != 7:
         raise ValueError(stem)
-    speaker, sentence, emotion = int(stem[:2]), stem[2:5], label(_EMOTION[stem[5]])
-    if emotion is None:
-        return None
+    speaker, sentence, original = int(stem[:2]), stem[2:5], _EMOTION[stem[5]]
+    emotion = label(original) or original
     return Utterance(
         id=stem,
         text=_SENTENCE[sentence],
@@ -51,4 +50,5 @@ CORPUS = Corpus(
     licence="CC0 1.0 (audEERING's publication)",
     page="zenodo.org/records/7447302",
     parse=_parse,
+    others={"boredom": "flat"},
 )

@@ -18,12 +18,12 @@ def _parse(path: Path) -> Utterance | None:
     if min(emotion, strength, statement) < 1:  # 00 would count from the end
         raise ValueError(path.stem)
     original = _EMOTION[emotion - 1]
-    if channel != 1 or label(original) is None:
+    if channel != 1:
         return None
     return Utterance(
         id=path.stem,
         text=_STATEMENT[statement - 1],
-        emotion=label(original),
+        emotion=label(original) or original,
         intensity=0.0 if emotion == 1 else (1.0, 1.5)[strength - 1],
         speaker=f"ravdess-{actor:02d}",
         sentence=f"ravdess-{statement}",
@@ -40,4 +40,5 @@ CORPUS = Corpus(
     licence="CC BY-NC-SA 4.0",
     page="zenodo.org/records/1188976",
     parse=_parse,
+    others={"calm": "gentle"},  # our calm voice is the neutral one
 )

@@ -92,6 +92,7 @@ class CogAudioConnector(nn.Module):
             enrolled: (B, layers x 2 D + 2) `pooled` of a neutral recording by the same speaker: the voice is then heard relative to it, as if it
                 were by a speaker whose neutral speech is the mean of the training speakers' (`neutral`). None: as it is.
         """
+        states = states.to(self.words[0].weight.dtype)  # encoder layers are kept in half precision
         levels = levels.to(states.dtype)[..., None]
         words = self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1))).float().log_softmax(-1)
         if not self.tone_tokens:

@@ -71,6 +71,7 @@ class CogAudioListener:
 
     def __init__(self, model: str | Path, *, batch: int = 16, device: str = "cpu") -> None:
         loaded, processor = zoo.load(model)
+        loaded.fold_adapters()
         if (chosen := choose(device)).mixed:
             loaded.store_frozen(chosen.dtype)
         self._set(loaded.to(device), processor, name=Path(model).name, batch=batch)
@@ -209,11 +210,16 @@ class CogAudioListener:
         """The words that the model hears."""
         return self.texts(utterances, "transcribe", max_new_tokens=48, progress=progress)
 
-    def scores(self, utterances: Sequence[Utterance], *, progress: bool = True) -> np.ndarray:
-        """(N, 7) log p of each emotion's word after "The voice sounds" on the reasoning route, per token, normalised over the seven."""
+    def scores(self, utterances: Sequence[Utterance], *, adjectives: Sequence[str] | None = None, progress: bool = True) -> np.ndarray:
+        """(N, 7) log p of each emotion's word after "The voice sounds" on the reasoning route, per token, normalised over the seven.
+
+        Args:
+            adjectives: choose among these words and not those of the seven emotions.
+        """
+        adjectives = adjectives or [emotion(name).adjective for name in EMOTIONS]
         tokenizer = self.processor.tokenizer
-        words = [tokenizer(f" {emotion(name).adjective}", add_special_tokens=False)["input_ids"] for name in EMOTIONS]
-        found = np.zeros((len(utterances), len(EMOTIONS)))
+        words = [tokenizer(f" {adjective}", add_special_tokens=False)["input_ids"] for adjective in adjectives]
+        found = np.zeros((len(utterances), len(words)))
         for rows in self._batches(utterances, "scoring", progress):
             inputs = self._inputs([utterances[i] for i in rows], "reason", PERCEIVES)
             with self._inference():

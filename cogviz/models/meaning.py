@@ -22,10 +22,10 @@ class SentenceEncoder:
         WeightsError: it is not on this machine.
     """
 
-    def __init__(self, name: str = backbones.MINILM, *, batch: int = 64) -> None:
+    def __init__(self, name: str = backbones.MINILM, *, batch: int = 64, device: str | torch.device = "cpu") -> None:
         folder = backbones.resolve(name)
         with without_bars():
-            self.model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+            self.model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval().to(device)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.batch = batch
         self._kept: dict[str, np.ndarray] = {}
@@ -35,12 +35,12 @@ class SentenceEncoder:
         new = [text for text in dict.fromkeys(texts) if text not in self._kept]
         for start in range(0, len(new), self.batch):
             rows = new[start : start + self.batch]
-            inputs = self.tokenizer(rows, padding=True, truncation=True, max_length=128, return_tensors="pt")
+            inputs = self.tokenizer(rows, padding=True, truncation=True, max_length=128, return_tensors="pt").to(self.model.device)
             with torch.inference_mode():
                 hidden = self.model(**inputs).last_hidden_state
             mask = inputs["attention_mask"][..., None].float()
             mean = torch.nn.functional.normalize((hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1), dim=-1)
-            self._kept.update(zip(rows, mean.numpy(), strict=True))
+            self._kept.update(zip(rows, mean.cpu().numpy(), strict=True))
         return np.stack([self._kept[text] for text in texts])
 
     def similarity(self, a: Sequence[str], b: Sequence[str]) -> np.ndarray:

@@ -5,6 +5,8 @@ The shape is that of the audio language models in transformers: placeholders in 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +63,10 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
     def _adapt(self, rank: int) -> None:
         """Put low-rank adapters (LoRA: Hu et al. 2021, arXiv 2106.09685) beside every linear layer of the language model."""
         from peft import LoraConfig, inject_adapter_in_model
-        from peft.tuners.lora import LoraLayer
 
         inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), self.language_model)
-        for module in self.language_model.modules():
-            if isinstance(module, LoraLayer):
-                module.cast_input_dtype_enabled = False  # autocast does it; there and back again takes a quarter of a step
+        for layer in self._adapted():
+            layer.cast_input_dtype_enabled = False  # autocast does it; there and back again takes a quarter of a step
 
     def is_frozen(self, name: str) -> bool:
         """Whether a weight stays as it was pretrained: the encoder's, and those of a frozen language model beside its adapters."""
@@ -78,6 +78,31 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         for name, weight in self.language_model.named_parameters():
             if self.is_frozen(f"language_model.{name}"):
                 weight.data = weight.data.to(dtype)
+
+    def fold_adapters(self) -> None:
+        """Add the adapters to the weights that they stand beside, for good: the same answers in half of the operations, and no more learning."""
+        for layer in self._adapted():
+            layer.merge()
+
+    @contextmanager
+    def folded(self) -> Iterator[None]:
+        """Answer with folded adapters for a while; the weights are afterwards what they were, to the last bit."""
+        layers = self._adapted()
+        kept = [layer.get_base_layer().weight.detach().clone() for layer in layers]
+        self.fold_adapters()
+        try:
+            yield
+        finally:
+            for layer, weight in zip(layers, kept, strict=True):
+                layer.get_base_layer().weight.data.copy_(weight)
+                layer.merged_adapters.clear()
+
+    def _adapted(self) -> list[Any]:
+        if not self.config.lora_rank:
+            return []
+        from peft.tuners.lora import LoraLayer
+
+        return [module for module in self.language_model.modules() if isinstance(module, LoraLayer)]
 
     @property
     def needs_autocast(self) -> bool:
@@ -170,7 +195,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """
         mask = audio_mask.bool()
         table = self._table()
-        words, tone = self.connector(audio_states.to(self.tone_head.weight.dtype), audio_levels, mask, enrolled)
+        words, tone = self.connector(audio_states, audio_levels, mask, enrolled)
         blank = self.config.audio_token_id
         said = words.index_fill(-1, torch.tensor([blank], device=words.device), float("-inf")).softmax(-1).to(table.dtype) @ table
         if self.training:

@@ -32,7 +32,7 @@ from cogviz.training.sft import ROWS, out_of_memory
 from cogviz.training.watch import watch
 from cogviz.utterance import Utterance
 
-SAVE_EVERY = 20
+SAVE_EVERY = 5
 _EMA = 0.9
 
 
@@ -99,7 +99,7 @@ def run_alignment(
     if plan.similarity == "meaning":
         from cogviz.models import meaning
 
-        similarity = meaning.SentenceEncoder().similarity
+        similarity = meaning.SentenceEncoder(device=accelerator.device).similarity
     start = copy.deepcopy(model).eval().requires_grad_(False) if plan.kl else None
     steps, at_once = recipe.scaled(plan.steps), rows or ROWS[device.name]
     model.connector.requires_grad_(False)  # the reward is for what is answered, not for what is heard

@@ -49,7 +49,8 @@ def render(folder: Path) -> str:
         *([f"{about[0].upper()}{about[1:]}.", ""] if (about := VARIANTS.get(run["name"])) else []),
         recipe["about"], "",
         f"- Parameters trained: {run['parameters'] / 1e6:.1f} million, on top of the frozen {'weights' if smol else 'encoder'} of {base}.",
-        f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`). "
+        f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`"
+        f"{', coded as ' + run['data']['coded'] if 'coded' in run['data'] else ''}). "
         "No real recording was used to train it.",
         f"- Trained in {run['seconds'] / 60:.0f} minutes, {memory(run)} "
         f"({run['device']}); cogviz {run['cogviz']}, torch {run['torch']}, seed {recipe['seed']}, size dial {recipe['scale']:g}.",

@@ -91,6 +91,7 @@ class Examples(Dataset):
     Args:
         augment: move the recording level at random. unfamiliar: share of the examples that are splices (see `spliced`).
         told: number of tone tokens that tell words (see `models.tone`); 0: the tone's label is the emotion alone.
+        learn: as in `collate`; what is not learned is not made.
     """
 
     def __init__(
@@ -103,10 +104,11 @@ class Examples(Dataset):
         augment: bool,
         unfamiliar: float = 0.0,
         told: int = 0,
+        learn: str = "answer",
         seed: int = 0,
     ) -> None:
         self.examples, self.utterances, self.features, self.processor = examples, utterances, features, processor
-        self.augment, self.unfamiliar, self.told, self.seed = augment, unfamiliar, told, seed
+        self.augment, self.unfamiliar, self.told, self.learn, self.seed = augment, unfamiliar, told, learn, seed
         self.splicer = Splicer(utterances, [e.utterance for e in examples]) if unfamiliar else None
         frames = features.lengths()
         words = {"transcribe": 16, "name": 8, "reason": 130, "direct": 35}
@@ -127,18 +129,16 @@ class Examples(Dataset):
             answer = text if example.task == "transcribe" else unfamiliar_answer(splice.sentence, utterance, example.task, seed=index)
         if self.augment:
             levels = levels + np.random.default_rng((self.seed, index)).normal(0, GAIN_DB / 20)
+        row: dict[str, Any] = {"states": states, "levels": levels}
+        if self.learn == "tone":
+            return {**row, "tone": self._tone(utterance)}
+        row["spoken"] = self.processor.spoken_tokens(text)
+        if self.learn == "words":
+            return row
         prompt = self.processor.prompt(example.task, states.shape[1] + self.processor.tone_tokens)
         before = self.processor.tokens(prompt)
         after = [*self.processor.tokens(answer), self.processor.tokenizer.eos_token_id]
-        spoken = self.processor.spoken_tokens(text)
-        return {
-            "states": states,
-            "levels": levels,
-            "input_ids": before + after,
-            "labels": [-100] * len(before) + after,
-            "spoken": spoken,
-            "tone": self._tone(utterance),
-        }
+        return {**row, "input_ids": before + after, "labels": [-100] * len(before) + after}
 
     def _tone(self, utterance: Utterance) -> int | list[int]:
         named = str(utterance.emotion)
@@ -163,9 +163,7 @@ def collate(rows: Sequence[dict[str, Any]], *, pad: int, learn: str = "answer") 
     Args:
         learn: "answer": prompt and answer, and CTC labels beside them; "words": CTC labels only; "tone": the emotion of the voice only.
     """
-    width = max(len(r["input_ids"]) for r in rows)
     frames = max(r["states"].shape[1] for r in rows)
-    longest = max(len(r["spoken"]) for r in rows)
     states = np.zeros((len(rows), rows[0]["states"].shape[0], frames, rows[0]["states"].shape[2]), dtype=np.float16)
     levels = np.zeros((len(rows), frames), dtype=np.float32)
     mask = np.zeros((len(rows), frames), dtype=bool)
@@ -173,15 +171,17 @@ def collate(rows: Sequence[dict[str, Any]], *, pad: int, learn: str = "answer") 
         length = r["states"].shape[1]
         states[i, :, :length], levels[i, :length], mask[i, :length] = r["states"], r["levels"], True
     audio = {
-        "audio_states": torch.from_numpy(states).float(),
+        "audio_states": torch.from_numpy(states),  # half: the model makes it what its weights are
         "audio_levels": torch.from_numpy(levels),
         "audio_mask": torch.from_numpy(mask),
     }
     if learn == "tone":
         return audio | {"tone_labels": torch.tensor([r["tone"] for r in rows])}
+    longest = max(len(r["spoken"]) for r in rows)
     audio["ctc_labels"] = torch.tensor([r["spoken"] + [-100] * (longest - len(r["spoken"])) for r in rows])
     if learn == "words":
         return audio
+    width = max(len(r["input_ids"]) for r in rows)
     return audio | {
         "input_ids": torch.tensor([r["input_ids"] + [pad] * (width - len(r["input_ids"])) for r in rows]),
         "labels": torch.tensor([r["labels"] + [-100] * (width - len(r["labels"])) for r in rows]),

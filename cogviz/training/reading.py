@@ -66,7 +66,7 @@ class ReadingExamples(Dataset):
         self.kinds = {kind: [pair for pair in answered if pair[0].kind == kind] for kind in KINDS}
         share = np.array([KINDS[kind] * bool(pairs) for kind, pairs in self.kinds.items()])
         self.shares = share / max(share.sum(), 1e-9)
-        self.words = sorted({word for text in texts for word in text.split()})
+        self.words = np.array(sorted({word for text in texts for word in text.split()}))
         self.drawn = np.random.default_rng((seed, 8)).choice(
             list(self.tasks), size=count, p=np.array(list(self.tasks.values())) / sum(self.tasks.values())
         )

@@ -29,7 +29,7 @@ def repeat(batch: dict[str, Tensor], times: int) -> dict[str, Tensor]:
 def sample(model: CogAudioForConditionalGeneration, batch: dict[str, Tensor], *, route: str, temperature: float) -> Tensor:
     """Sample one output a row with the key-value cache; (N, S + new) token ids."""
     model.config.use_cache = True
-    with torch.no_grad():
+    with torch.no_grad(), model.folded():
         return model.generate(**batch, do_sample=True, temperature=temperature, top_k=0, top_p=1.0, max_new_tokens=MAX_NEW_TOKENS[route])
 
 

@@ -165,7 +165,11 @@ def measure(
     held_out: Sequence[str] | None = None,
     progress: bool = True,
 ) -> None:
-    """Measure a checkpoint on the held-out parts and write figures.json, answers.parquet (under run/) and the model card."""
+    """Measure a checkpoint on the held-out parts and write figures.json, answers.parquet (under run/) and the model card.
+
+    The model's adapters are folded: it learns no more.
+    """
+    model.fold_adapters()
     batch = 512 if model.device.type == "cuda" else 64  # a step of generation takes a GPU as long for one answer as for hundreds
     listener = CogAudioListener.of(model, processor, name=folder.name, batch=batch, states=states)
     judge = rewards.evaluation_judge()
@@ -239,4 +243,5 @@ def _anonymous_gb() -> float:
 
 def _fingerprint(data: Path) -> dict[str, str]:
     plan = json.loads((data / "plan.json").read_text())
-    return {"plan": plan["plan"]["name"], "metadata_sha256": hashlib.sha256((data / "metadata.parquet").read_bytes()).hexdigest()}
+    about = {"plan": plan["plan"]["name"], "metadata_sha256": hashlib.sha256((data / "metadata.parquet").read_bytes()).hexdigest()}
+    return about | ({"coded": plan["coded"]} if "coded" in plan else {})

@@ -129,8 +129,11 @@ def run_stage(
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
-        data = Examples(examples, utterances, stored, processor, augment=True, unfamiliar=stage.unfamiliar, told=told, seed=seed)
-        collator = partial(collate, pad=pad, learn=HEARING.get(stage.name, "answer"))
+        learn = HEARING.get(stage.name, "answer")
+        data = Examples(
+            examples, utterances, stored, processor, augment=True, unfamiliar=stage.unfamiliar, told=told, learn=learn, seed=seed
+        )
+        collator = partial(collate, pad=pad, learn=learn)
     share = stage.batch // processes
     at_once = share if stage.name in HEARING else next(n for n in range(min(share, rows or ROWS[device.name]), 0, -1) if share % n == 0)
     log_every = max(1, min(LOG_EVERY, steps // 5 or 1))
