@@ -56,7 +56,8 @@ class CogAudioConnector(nn.Module):
         if self.tone_tokens:
             heard = layers if config.layers == "mix" else 1
             self.tone_weight = nn.Parameter(torch.zeros(heard))
-            # Standardised over utterances: what differs between them is small beside what they share, and it is what the tone is made of.
+            # Standardised over utterances: what differs between them is small beside what they share, and it is what the tone is made of. Over all
+            # that are trained on, once (`standardise`): over a batch of utterances of similar length, the tempo would go missing.
             self.tone_norm = nn.BatchNorm1d(heard * 2 * width + 2, affine=False)
             self.register_buffer("neutral", torch.zeros(heard * 2 * width + 2))
             self.tone = nn.Sequential(
@@ -67,8 +68,26 @@ class CogAudioConnector(nn.Module):
                 nn.Linear(config.tone_hidden, self.tone_tokens * self.out),
             )
 
-    def pooled(self, states: Tensor, levels: Tensor, mask: Tensor) -> Tensor:
-        """(B, layers x 2 D + 2) mean and deviation over time of every layer that is heard and of the level, standardised and weighted by layer."""
+    def train(self, mode: bool = True) -> CogAudioConnector:
+        """As every module; what the tone is standardised by does not follow the batch."""
+        super().train(mode)
+        if self.tone_tokens:
+            self.tone_norm.eval()
+        return self
+
+    @property
+    def is_standardised(self) -> bool:
+        """Whether `standardise` was called."""
+        return not self.tone_tokens or bool(torch.as_tensor(self.tone_norm.num_batches_tracked))
+
+    def standardise(self, heard: Tensor) -> None:
+        """Hear how an utterance differs from others from now on: `heard` (N, layers x 2 D + 2) is their `statistics`."""
+        torch.as_tensor(self.tone_norm.running_mean).copy_(heard.mean(dim=0))
+        torch.as_tensor(self.tone_norm.running_var).copy_(heard.var(dim=0))
+        torch.as_tensor(self.tone_norm.num_batches_tracked).fill_(1)
+
+    def statistics(self, states: Tensor, levels: Tensor, mask: Tensor) -> Tensor:
+        """(B, layers x 2 D + 2) float32 mean and deviation over time of every layer that is heard and of the level."""
         heard = states if len(self.tone_weight) > 1 else states[:, -1:]
         real = mask[:, None, :, None].float()
         count = real.sum(dim=2).clamp(min=1)
@@ -76,9 +95,13 @@ class CogAudioConnector(nn.Module):
         spread = (((heard.float() - mean[:, :, None]).square() * real).sum(dim=2) / count).sqrt()
         level = (levels.float() * mask).sum(dim=1, keepdim=True) / count[:, 0]
         deviation = (((levels.float() - level).square() * mask).sum(dim=1, keepdim=True) / count[:, 0]).sqrt()
-        standard = self.tone_norm(torch.cat([torch.cat([mean, spread], dim=-1).flatten(1), level, deviation], dim=1))
+        return torch.cat([torch.cat([mean, spread], dim=-1).flatten(1), level, deviation], dim=1)
+
+    def pooled(self, states: Tensor, levels: Tensor, mask: Tensor) -> Tensor:
+        """(B, layers x 2 D + 2) `statistics`, standardised and weighted by layer."""
+        standard = self.tone_norm(self.statistics(states, levels, mask))
         share = self.tone_weight.softmax(0) * len(self.tone_weight)
-        weight = torch.cat([share.repeat_interleave(2 * heard.shape[-1]), share.new_ones(2)])
+        weight = torch.cat([share.repeat_interleave(2 * states.shape[-1]), share.new_ones(2)])
         return (standard * weight).to(self.tone[1].weight.dtype)
 
     def forward(self, states: Tensor, levels: Tensor, mask: Tensor, enrolled: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -92,7 +115,7 @@ class CogAudioConnector(nn.Module):
             enrolled: (B, layers x 2 D + 2) `pooled` of a neutral recording by the same speaker: the voice is then heard relative to it, as if it
                 were by a speaker whose neutral speech is the mean of the training speakers' (`neutral`). None: as it is.
         """
-        states = states.to(self.words[0].weight.dtype)  # encoder layers are kept in half precision
+        states = states.to(torch.as_tensor(self.words[0].weight).dtype)  # encoder layers are kept in half precision
         levels = levels.to(states.dtype)[..., None]
         words = self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1))).float().log_softmax(-1)
         if not self.tone_tokens:

@@ -82,7 +82,8 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
     def fold_adapters(self) -> None:
         """Add the adapters to the weights that they stand beside, for good: the same answers in half of the operations, and no more learning."""
         for layer in self._adapted():
-            layer.merge()
+            if not layer.merged:
+                layer.merge()
 
     @contextmanager
     def folded(self) -> Iterator[None]:
@@ -197,7 +198,8 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         table = self._table()
         words, tone = self.connector(audio_states, audio_levels, mask, enrolled)
         blank = self.config.audio_token_id
-        said = words.index_fill(-1, torch.tensor([blank], device=words.device), float("-inf")).softmax(-1).to(table.dtype) @ table
+        chances = words.index_fill(-1, torch.tensor([blank], device=words.device), float("-inf")).softmax(-1).to(table.dtype)
+        said = (chances.flatten(0, 1) @ table).unflatten(0, mask.shape)  # one product: in batches the table would be copied for every row
         if self.training:
             wrong = torch.rand_like(said[..., :1]) < MISHEARD
             said = torch.where(wrong, table[torch.randint(len(table), said.shape[:2], device=said.device)], said)

@@ -127,7 +127,7 @@ def train(
             {"stage": "dr-sapo", "step": r["step"], "name": f"{key} ({r['route']})", "value": r[key]}
             for r in steps
             for key in r
-            if key.startswith(("reward_", "watch_")) or key in ("tokens", "ratio_change", "groups_without_variance")
+            if key.startswith(("reward_", "watch_")) or key in ("tokens", "ratio_change", "groups_without_variance", "seconds", "seconds_sampling")
         ]
         seconds += sum(float(r["seconds"]) for r in steps)
         memory = max(memory, _anonymous_gb())
@@ -210,7 +210,7 @@ def save(model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, 
     from safetensors.torch import save_file
 
     encoder = folder.parent / zoo.ENCODER
-    if not (encoder / "model.safetensors").exists():
+    if model.config.encoder_folder is not None and not (encoder / "model.safetensors").exists():
         encoder.mkdir(parents=True, exist_ok=True)
         save_file({k: v.detach().half().contiguous() for k, v in model.audio_encoder.state_dict().items()}, encoder / "model.safetensors")
         model.config.audio_config.save_pretrained(encoder)

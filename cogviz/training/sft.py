@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from torch.utils.data import Dataset, Sampler
@@ -80,6 +81,15 @@ def out_of_memory(what: str, rows: int) -> Iterator[None]:
         ) from None
 
 
+def standardise(model: CogAudioForConditionalGeneration, stored: Features, pool: Sequence[int], *, count: int = 3000) -> None:
+    """Let the connector hear how a voice differs from those in `pool` (indices), of which at most about `count` are taken, evenly."""
+    heard = []
+    for i in pool[:: max(1, len(pool) // count)]:
+        states, levels = (torch.as_tensor(np.array(x), dtype=torch.float32, device=model.device)[None] for x in stored.get(i))
+        heard.append(model.connector.statistics(states, levels, torch.ones(levels.shape, device=model.device)))
+    model.connector.standardise(torch.cat(heard))
+
+
 def run_stage(
     stage: Stage,
     recipe: Recipe,
@@ -128,6 +138,8 @@ def run_stage(
         collator = partial(reading.collate, pad=pad)
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
+        if HEARING.get(stage.name) != "words" and not model.connector.is_standardised:
+            standardise(model, stored, pool)
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
         learn = HEARING.get(stage.name, "answer")
         data = Examples(
