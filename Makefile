@@ -56,7 +56,7 @@ train: $(STAMP)  ## train the nano models on data/lime (resumes where it was sto
 	$(BIN)/cogviz weights fetch openai/whisper-tiny.en
 	$(BIN)/cogviz train nano-baseline nano-explicit nano-implicit nano-aligned --data $(CORPUS) --output runs $(ARGS)
 
-train-smol: $(STAMP)  ## build speech with an open vocabulary and train the smol models on it (SCALE=5 on a GPU)
+train-smol: $(STAMP)  ## build speech with an open vocabulary and train the smol models on it (minutes on a GPU; on a CPU SCALE=0.1)
 	$(BIN)/cogviz weights fetch
 	$(BIN)/cogviz lime build $(CORPUS)-smol --plan smol
 	$(BIN)/cogviz train smol-baseline smol-explicit smol-implicit smol-aligned --data $(CORPUS)-smol --output runs --scale $(SCALE) $(ARGS)

@@ -15,7 +15,7 @@ from cogviz.utterance import cells
 
 
 def main() -> None:
-    """Write seven_emotions.png, prosody_rules.png, following.png and reward_watch.png beside this file."""
+    """Write seven_emotions.png, prosody_rules.png, following.png, following_smol.png and reward_watch.png beside this file."""
     here = Path(__file__).parent
     spoken = [
         u for u in dataset.read(here.parent / "data_samples") if u.extra["part"] == "ambiguous" and u.extra["synthesizer"] == "neural"
@@ -24,10 +24,11 @@ def main() -> None:
         theme.save(speech.cell(cells(spoken)[0]), here / "seven_emotions.png")
         theme.save(speech.rules(rules()), here / "prosody_rules.png")
         theme.save(training.watch(pd.read_csv(zoo.folder("nano-aligned") / "curve.csv")), here / "reward_watch.png")
-        folders = tour.checkpoint_folders(["nano-aligned"])
-        figures = tour.held_out(folders)
-        found = {f.name: followed for f in folders if (followed := tour.held_out_following(figures, f.name)) is not None}
-        theme.save(dominance.following(tour.following_rows(found, data="emotional_test")), here / "following.png")
+        for size, picture in (("nano", "following.png"), ("smol", "following_smol.png")):
+            folders = tour.checkpoint_folders([f"{size}-aligned"])
+            figures = tour.held_out(folders)
+            found = {f.name: followed for f in folders if (followed := tour.held_out_following(figures, f.name)) is not None}
+            theme.save(dominance.following(tour.following_rows(found, data="emotional_test")), here / picture)
 
 
 if __name__ == "__main__":

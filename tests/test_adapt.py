@@ -149,7 +149,7 @@ def test_restarted_and_standardised_the_tone_path_hears_deviations_from_a_corpus
     heard = model.enrol(states, levels, mask).detach()
     torch.testing.assert_close(heard[:, :32], states[:, 0].mean(dim=1))
     torch.testing.assert_close(heard[:, -2], levels.mean(dim=1))
-    adapt_tone.standardise(model, heard)
+    model.connector.standardise(heard)
     standard = model.enrol(states, levels, mask)
     torch.testing.assert_close(standard.mean(dim=0), torch.zeros_like(standard[0]), atol=1e-5, rtol=0)
     torch.testing.assert_close(standard.std(dim=0), torch.ones_like(standard[0]), atol=1e-2, rtol=0)

@@ -223,11 +223,8 @@ class CogAudioListener:
         for rows in self._batches(utterances, "scoring", progress):
             inputs = self._inputs([utterances[i] for i in rows], "reason", PERCEIVES)
             with self._inference():
-                if all(len(w) == 1 for w in words):
-                    log_p = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
-                    part = log_p[:, [w[0] for w in words]]
-                else:
-                    part = torch.stack([self._continued(inputs, w) for w in words], dim=1)
+                log_p = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
+                part = torch.stack([log_p[:, w[0]] if len(w) == 1 else self._continued(inputs, w) for w in words], dim=1)
             found[rows] = part.log_softmax(-1).cpu().numpy()
         return found
 

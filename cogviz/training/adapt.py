@@ -201,7 +201,7 @@ def _fold(task: _Task, held_out: Sequence[int], *, folder: Path, seed: int) -> d
     model, processor = zoo.load(task.name)
     _ready(model, device)
     adapt_tone.restart(model)
-    adapt_tone.standardise(model, task.heard[rest])
+    model.connector.standardise(task.heard[rest])
     stored, heard = task.stored, model.connector.tone_norm(task.heard)
     steps = task.steps(adapt_tone.STEPS)
     layers = adapt_tone.learn(model, heard[rest], task.truth[rest], among=len(task.labels), steps=steps, seed=seed)

@@ -66,13 +66,6 @@ def pooled(model: CogAudioForConditionalGeneration, stored: Features) -> Tensor:
     return torch.stack(rows)
 
 
-def standardise(model: CogAudioForConditionalGeneration, heard: Tensor) -> None:
-    """Let the tone path hear how a recording deviates from `heard`, (N, K) of `pooled` after `restart`."""
-    norm = model.connector.tone_norm
-    torch.as_tensor(norm.running_mean).copy_(heard.mean(dim=0))
-    torch.as_tensor(norm.running_var).copy_(heard.var(dim=0))
-
-
 def probe(model: CogAudioForConditionalGeneration, labels: int) -> nn.Sequential:
     """Return a fresh tone path that ends in the scores of so many labels."""
     return _layers(len(model.connector.neutral), model.config.tone_hidden, labels).to(model.device)
@@ -169,14 +162,14 @@ def find_names(
         labels: name -> adjective.
 
     Raises:
-        TrainingError: an adjective is not a single token of the language model.
+        TrainingError: an adjective is not a single token of a language model whose tone tokens are sought.
     """
+    if model.config.tone_words is not None:
+        return _told(model, [processor.tokens(f" {word}")[0] for word in labels.values()])  # its first token stands for a word, as in `tone`
     words = [tokens[0] for word in labels.values() if len(tokens := processor.tokens(f" {word}")) == 1]
     if len(words) < len(labels):
         wrong = next(word for word in labels.values() if len(processor.tokens(f" {word}")) != 1)
         raise TrainingError(f"the language model has no single token for {wrong!r}; name that label by another adjective")
-    if model.config.tone_words is not None:
-        return _told(model, words)
     names = nn.Linear(len(labels), model.connector.tone_tokens * model.connector.out).to(model.device)
     table = torch.as_tensor(model.get_input_embeddings().weight).detach()
     texts = [processor.spoken_tokens(s.text) for s in sentences(split="train")]

@@ -52,7 +52,7 @@ def render(folder: Path) -> str:
         f"- Speech: synthetic (LIME, plan `{run['data']['plan']}`, metadata SHA-256 `{run['data']['metadata_sha256'][:12]}`"
         f"{', coded as ' + run['data']['coded'] if 'coded' in run['data'] else ''}). "
         "No real recording was used to train it.",
-        f"- Trained in {run['seconds'] / 60:.0f} minutes, {memory(run)} "
+        f"- Trained in {(minutes := round(run['seconds'] / 60))} minute{'s' * (minutes != 1)}, {memory(run)} "
         f"({run['device']}); cogviz {run['cogviz']}, torch {run['torch']}, seed {recipe['seed']}, size dial {recipe['scale']:g}.",
     ]  # fmt: skip
     for stage in recipe["stages"]:
@@ -79,6 +79,8 @@ def render(folder: Path) -> str:
                 f"  - headroom before, {route}: mean reward {before['mean']:.3f}, best of a group {before['best_of_group_gain']:+.3f}, "
                 f"groups without variance {before['groups_without_variance']:.0%}."
             )
+    if run.get("afterwards"):  # what was done to the weights by hand
+        lines.append(f"- Afterwards {run['afterwards']}.")
     lines += [
         "",
         "## Held-out figures",
