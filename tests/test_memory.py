@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from cogviz.device import Device
 from cogviz.lime import dataset
@@ -19,6 +20,12 @@ from cogviz.training.recipe import Alignment, Stage
 CPU = Device("cpu", torch.float32, "test")
 
 Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]
+
+
+@pytest.fixture(autouse=True)
+def own_precision() -> None:
+    """accelerate keeps one precision a process, and another test's may be bf16."""
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def lengths(texts: list[str], *_: object) -> dict[str, np.ndarray]:
