@@ -165,7 +165,7 @@ def find_names(
         TrainingError: an adjective is not a single token of a language model whose tone tokens are sought.
     """
     if model.config.tone_words is not None:
-        return _told(model, [processor.tokens(f" {word}")[0] for word in labels.values()])  # its first token stands for a word, as in `tone`
+        return _told(model, [processor.tokens(f" {word}")[0] for word in labels.values()])  # a word's first token, as in `tone`
     words = [tokens[0] for word in labels.values() if len(tokens := processor.tokens(f" {word}")) == 1]
     if len(words) < len(labels):
         wrong = next(word for word in labels.values() if len(processor.tokens(f" {word}")) != 1)

@@ -127,7 +127,8 @@ def train(
             {"stage": "dr-sapo", "step": r["step"], "name": f"{key} ({r['route']})", "value": r[key]}
             for r in steps
             for key in r
-            if key.startswith(("reward_", "watch_")) or key in ("tokens", "ratio_change", "groups_without_variance", "seconds", "seconds_sampling")
+            if key.startswith(("reward_", "watch_"))
+            or key in ("tokens", "ratio_change", "groups_without_variance", "seconds", "seconds_sampling")
         ]
         seconds += sum(float(r["seconds"]) for r in steps)
         memory = max(memory, _anonymous_gb())
