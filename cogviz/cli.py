@@ -207,22 +207,14 @@ def _train(options: argparse.Namespace) -> int:
         return _adapt(options, chosen)
     if options.own_labels or options.encoder:
         raise ValueError("--own-labels and --encoder belong to --adapt")
+    how = {name: getattr(options, name) for name in ("data", "output", "scale", "limit", "rows")} | {"device": chosen}
     for name in options.recipe:
         if name in ("two-by-two", "ablations"):
             measure, table = (causes.measure, "two_by_two.csv") if name == "two-by-two" else (ablations.measure, "ablations.csv")
-            measure(data=options.data, output=options.output, device=chosen, seeds=options.seeds, scale=options.scale, limit=options.limit)
+            measure(**how, seeds=options.seeds)
             print(f"{name}: {options.output / table}")
             continue
-        folder = run.train(
-            name,
-            data=options.data,
-            output=options.output,
-            device=chosen,
-            scale=options.scale,
-            seed=options.seed,
-            limit=options.limit,
-            rows=options.rows,
-        )
+        folder = run.train(name, **how, seed=options.seed)
         print(f"{name}: {folder} (figures in {folder / 'README.md'})")
     return 0
 

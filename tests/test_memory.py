@@ -28,7 +28,7 @@ def own_precision() -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
-def lengths(texts: list[str], *_: object) -> dict[str, np.ndarray]:
+def letters(texts: list[str], *_: object) -> dict[str, np.ndarray]:
     value = np.array([(sum(map(ord, t)) % 97) / 97 for t in texts])
     return {"total": value, "empathy": value}
 
@@ -41,7 +41,7 @@ def test_dr_sapo_in_parts_takes_the_same_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rollout, "MAX_NEW_TOKENS", {"reason": 8, "direct": 8})
-    monkeypatch.setattr(align, "score", lengths)
+    monkeypatch.setattr(align, "score", letters)
     utterances = dataset.read(tiny_dataset)
     found = []
     for rows in (None, 1, 3):

@@ -26,6 +26,11 @@ PROMPTS = {
 AUDIO_TOKEN = "<|audio|>"
 
 
+def pooled_frames(frames: int) -> int:
+    """Return the number of pooled frames of a log-mel of `frames` frames."""
+    return math.ceil(math.ceil(frames / 2) / POOL)
+
+
 def frame_levels(samples: np.ndarray, frames: int) -> np.ndarray:
     """Return the level of each 80 ms frame, (frames,) float32: (dBFS + 40) / 20, so that -40 dBFS is 0 and full scale is 2."""
     padded = np.zeros(frames * SAMPLES_PER_FRAME, dtype=np.float64)
@@ -68,7 +73,7 @@ class CogAudioProcessor(ProcessorMixin):
 
     def placeholders(self, frames: int) -> int:
         """Number of audio embeddings for a log-mel of `frames` frames."""
-        return math.ceil(math.ceil(frames / 2) / POOL) + self.tone_tokens
+        return pooled_frames(frames) + self.tone_tokens
 
     def prompt(self, task: str, placeholders: int) -> str:
         """Return the text of a prompt with its placeholders; `task` is a key of `PROMPTS` or a question of your own."""

@@ -40,7 +40,15 @@ def plan(name: str, seed: int, *, scale: float) -> recipe.Recipe:
 
 
 def measure(
-    *, data: Path, output: Path, device: Device, seeds: int = 3, scale: float = 1.0, limit: int | None = None, progress: bool = True
+    *,
+    data: Path,
+    output: Path,
+    device: Device,
+    seeds: int = 3,
+    scale: float = 1.0,
+    limit: int | None = None,
+    rows: int | None = None,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Run what is missing under `output`/ablations and write `output`/ablations.csv: one row an ablation, measure and seed, and pooled."""
     judge = rewards.evaluation_judge()
@@ -54,6 +62,7 @@ def measure(
         device=device,
         seeds=seeds,
         limit=limit,
+        rows=rows,
         progress=progress,
     )
     table.to_csv(output / "ablations.csv", index=False)

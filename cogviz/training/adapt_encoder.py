@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from cogviz.audio import without_silence
 from cogviz.models.encoder import encode_layers
-from cogviz.models.processing import frame_levels
+from cogviz.models.processing import frame_levels, pooled_frames
 from cogviz.training import adapt_tone
 from cogviz.training.data import GAIN_DB
 from cogviz.training.features import Features
@@ -47,7 +47,7 @@ def clips(utterances: Sequence[Utterance], processor: CogAudioProcessor, device:
     def clip(utterance: Utterance) -> Clip:
         samples = without_silence(utterance.samples)
         mel = processor.mel(samples)
-        level = frame_levels(samples, processor.placeholders(mel.shape[1]) - processor.tone_tokens)
+        level = frame_levels(samples, pooled_frames(mel.shape[1]))
         return torch.from_numpy(mel.T.copy()).to(device.name), torch.from_numpy(level).to(device.name)
 
     with ThreadPoolExecutor() as threads:

@@ -51,7 +51,15 @@ def plan(layers: str, speech: str, seed: int, *, scale: float) -> recipe.Recipe:
 
 
 def measure(
-    *, data: Path, output: Path, device: Device, seeds: int = 3, scale: float = 1.0, limit: int | None = None, progress: bool = True
+    *,
+    data: Path,
+    output: Path,
+    device: Device,
+    seeds: int = 3,
+    scale: float = 1.0,
+    limit: int | None = None,
+    rows: int | None = None,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Run what is missing of the 2 x 2 under `output`/causes and write `output`/two_by_two.csv, one row a cell, seed and measure, and pooled."""
     cells = [
@@ -72,6 +80,7 @@ def measure(
         device=device,
         seeds=seeds,
         limit=limit,
+        rows=rows,
         progress=progress,
     )
     table.to_csv(output / "two_by_two.csv", index=False)

@@ -91,7 +91,7 @@ class Examples(Dataset):
     Args:
         augment: move the recording level at random. unfamiliar: share of the examples that are splices (see `spliced`).
         told: number of tone tokens that tell words (see `models.tone`); 0: the tone's label is the emotion alone.
-        learn: as in `collate`; what is not learned is not made.
+        learn: as in `collate`; a row holds no more than that.
     """
 
     def __init__(

@@ -35,6 +35,7 @@ def measure(
     device: Device,
     seeds: int,
     limit: int | None = None,
+    rows: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Train what is missing under `folder` and return one row a cell, seed and measure, and pooled over the seeds (seed None).
@@ -45,9 +46,9 @@ def measure(
     Args:
         figures: a table of answers (`evaluation.heldout.answers`, both routes) -> rows with the columns `FIGURES`.
         held_out: the parts of the dataset that are measured.
-        output: where finished stages are kept.
+        output: where finished stages are kept. rows: as in `run.train`.
     """
-    rows: list[dict[str, Any]] = []
+    table: list[dict[str, Any]] = []
     for cell in cells:
         tables = []
         for seed in range(seeds):
@@ -57,12 +58,13 @@ def measure(
                 output=folder,
                 device=device,
                 limit=limit,
+                rows=rows,
                 held_out=held_out,
                 stages=output / "stages",
                 progress=progress,
             )
             answers = pd.read_parquet(where / "run" / "answers.parquet")
             tables.append(answers[answers.part.isin(held_out)])
-            rows += [{**row, **cell.labels, "seed": seed} for row in figures(tables[-1])]
-        rows += [{**row, **cell.labels, "seed": None} for row in figures(pd.concat(tables, ignore_index=True))]
-    return pd.DataFrame(rows, columns=[*cells[0].labels, *FIGURES, "seed"])
+            table += [{**row, **cell.labels, "seed": seed} for row in figures(tables[-1])]
+        table += [{**row, **cell.labels, "seed": None} for row in figures(pd.concat(tables, ignore_index=True))]
+    return pd.DataFrame(table, columns=[*cells[0].labels, *FIGURES, "seed"])

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from cogviz.audio import without_silence
 from cogviz.models.modeling import CogAudioForConditionalGeneration
-from cogviz.models.processing import CogAudioProcessor, frame_levels
+from cogviz.models.processing import CogAudioProcessor, frame_levels, pooled_frames
 from cogviz.utterance import Utterance
 
 AT_ONCE = 16
@@ -145,7 +145,7 @@ class _Heard(Dataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         samples = without_silence(self.utterances[index].samples)
         mel = self.processor.mel(samples)
-        return mel, frame_levels(samples, self.processor.placeholders(mel.shape[1]) - self.processor.tone_tokens)
+        return mel, frame_levels(samples, pooled_frames(mel.shape[1]))
 
 
 def _together(rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor, list[np.ndarray]]:
