@@ -13,7 +13,7 @@ import torch
 from cogviz.device import Device
 from cogviz.lime import plan as plans
 from cogviz.lime.build import build
-from cogviz.training import ablations, causes, recipe, sft
+from cogviz.training import ablations, causes, experiment, recipe, sft
 from cogviz.training.recipe import Alignment, Recipe, Stage
 
 CPU = Device("cpu", torch.float32, "test")
@@ -68,7 +68,7 @@ def test_a_cell_is_the_baseline_with_other_layers_and_other_speech() -> None:
             cell = causes.plan(layers, speech, seed=2, scale=1.0)
             assert (cell.layers, cell.seed) == (layers, 2)
             for mine, its in zip(cell.stages, base.stages, strict=True):
-                if mine.name in causes.SHARED:
+                if mine.name in experiment.SHARED:
                     assert mine == replace(its, seed=0)
                 else:
                     assert mine == replace(its, parts=parts, utterances=causes.UTTERANCES, steps=its.steps // causes.SHORTER)
@@ -128,6 +128,12 @@ def test_an_ablation_differs_from_the_full_recipe_in_what_its_name_says(name: st
     if name not in ("full", "lime-small", "agreeing", "no-stage-0"):
         learned = [sum(s.steps for s in p.stages if s.name in ("explicit", "implicit")) for p in (mine, full)]
         assert learned[0] == learned[1], "as many steps of chains or responses"
+
+
+def test_seeds_share_the_stages_before_speech_is_answered_and_nothing_after() -> None:
+    one, other = (ablations.plan("full", seed, scale=1.0) for seed in (1, 2))
+    shared = {s.name for s in one.stages if one.seed_of(s) == other.seed_of(s)}
+    assert shared == set(experiment.SHARED)
 
 
 def test_small_lime_and_agreeing_speech_are_equally_much_and_differ_in_nothing_else() -> None:

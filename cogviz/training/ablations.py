@@ -33,9 +33,9 @@ def names() -> list[str]:
 
 
 def plan(name: str, seed: int, *, scale: float) -> recipe.Recipe:
-    """Return the recipe of an ablation with a seed; stages that need neither sound nor the seed's own draw are the same for all seeds."""
+    """Return the recipe of an ablation with a seed; the first stages are the same for all seeds (`experiment.SHARED`)."""
     base = recipe.read(f"{FOLDER}/{name}", seed=seed, scale=scale)
-    shared = tuple(replace(s, seed=0) if not s.parts else s for s in base.stages)
+    shared = tuple(replace(s, seed=0) if s.name in experiment.SHARED else s for s in base.stages)
     return replace(base, name=f"{name}-{seed}", stages=shared)
 
 

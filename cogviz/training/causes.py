@@ -19,9 +19,6 @@ from cogviz.evaluation import dominance
 from cogviz.training import experiment, recipe
 
 LAYERS = {"last": "last layer", "mix": "layer mix"}
-SHARED = ("reading", "chains", "hearing", "alignment")
-"""Stages that are the same whatever the cell and the seed: text only, or on all speech."""
-
 SHORTER = 2
 """The other stages take so many times fewer steps than those of the baseline: there are twelve of each."""
 
@@ -44,7 +41,7 @@ def plan(layers: str, speech: str, seed: int, *, scale: float) -> recipe.Recipe:
         about=f"One cell of the 2 x 2: {LAYERS[layers]}, training speech {LABELS[speech]}, seed {seed}.",
         layers=layers,
         stages=tuple(
-            replace(s, seed=0) if s.name in SHARED else replace(s, parts=SPEECH[speech], utterances=UTTERANCES, steps=s.steps // SHORTER)
+            replace(s, seed=0) if s.name in experiment.SHARED else replace(s, parts=SPEECH[speech], utterances=UTTERANCES, steps=s.steps // SHORTER)
             for s in base.stages
         ),
     )

@@ -15,6 +15,9 @@ from cogviz.training.recipe import Recipe
 
 FIGURES = ["measure", "value", "low", "high", "n", "chance"]
 
+SHARED = ("reading", "chains", "hearing", "alignment")
+"""The stages before a model learns to answer speech. They are trained once for all seeds, with seed 0: seeds vary what comes after."""
+
 
 @dataclass(frozen=True)
 class Cell:
