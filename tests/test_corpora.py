@@ -100,7 +100,7 @@ def test_odd_files_are_read_where_they_are_sound_and_reported_where_not(tmp_path
     assert "ravdess: 7 file(s) left out; " in said
     for why, count in (("not readable as sound", 3), ("longer than 30 s", 1), ("shorter than 0.1 s", 1), ("run `git lfs pull`", 1)):
         assert f"({count})" in said.partition(why)[2].partition(";")[0], why
-    assert "a second copy: 03-01-05-01-01-01-03.wav (1)" in said
+    assert "a second one of this name: 03-01-05-01-01-01-03.wav (1)" in said
 
 
 def test_one_emotion_or_one_speaker_is_said(tmp_path):

@@ -75,7 +75,7 @@ def test_tess_names_are_understood_and_the_misspelt_one(tmp_path):
     assert (neutral.speaker, neutral.intensity) == ("tess-OAF", 0.0)
     assert (surprised.emotion, surprised.speaker, surprised.sentence) == ("surprise", "tess-YAF", "tess-back")
     assert "2 file(s) left out" in said
-    assert "a second copy: OAF_back_angry.wav (1)" in said
+    assert "a second one of this name: OAF_back_angry.wav (1)" in said
     assert "unknown label 'bored': YAF_back_bored.wav (1)" in said
 
 

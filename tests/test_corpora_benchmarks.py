@@ -182,6 +182,27 @@ def test_a_manifest_needs_no_more_than_sound_and_emotion(tmp_path):
     ]
 
 
+def test_without_ids_the_same_file_name_in_two_folders_is_two_items(tmp_path):
+    lay(tmp_path, "en/1.wav", "zh/1.wav")
+    write_table([{"audio": "1.wav", "emotion": "sad", "language": "en"}], tmp_path / "en" / "items.csv")
+    write_table([{"audio": "1.wav", "emotion": "joy", "language": "zh"}], tmp_path / "zh" / "items.csv")
+    assert [(u.id, u.emotion, u.extra["language"]) for u in reading("humdial", tmp_path)[0]] == [
+        ("en/1", "sad", "en"),
+        ("zh/1", "happy", "zh"),
+    ]
+
+
+def test_what_a_table_does_not_say_is_unknown_and_no_word(tmp_path):
+    lay(tmp_path, "1.wav", "2.wav")
+    rows = [
+        {"audio": "1.wav", "emotion": "sad", "speaker": 7.0, "text": None},
+        {"audio": "2.wav", "emotion": "joy", "speaker": float("nan"), "text": "So."},
+    ]
+    write_table(rows, tmp_path / "items.parquet")
+    found, _ = reading("case", tmp_path)
+    assert [(u.speaker, u.text) for u in found] == [("case-7.0", ""), ("case-2", "So.")]
+
+
 def test_a_broken_table_is_reported_and_the_others_are_read(tmp_path):
     lay(tmp_path, "1.wav", "2.wav")
     (tmp_path / "broken.json").write_text('[{"audio": ')

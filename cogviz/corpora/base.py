@@ -156,7 +156,7 @@ def collect(corpus: Corpus, root: Path, *, own_labels: bool = False) -> tuple[li
         elif own_labels or item.emotion not in corpus.others:
             name = item.path.name if item.path else item.id
             if item.id in found:
-                skipped.append(Skipped(name, "a second copy"))
+                skipped.append(Skipped(name, "a second one of this name"))
             elif item.path and (why := unusable(item.path)):
                 skipped.append(Skipped(name, why))
             else:

@@ -29,6 +29,7 @@ def _item(root: Path, table: Path, row: Row) -> Utterance | None:
     if "answer" not in row or experiment[:1] not in CONDITIONS or experiment.endswith("A"):
         return None
     answer, id, condition = str(row["answer"]), str(row["id"]), CONDITIONS[experiment[0]]
+    emotion = emotion_of(answer, _OTHERS)
     said = "" if condition == "paralinguistic" else str(row.get("transcription") or "")
     # By design the words of experiment 1 are neutral and those of experiment 2 say what the voice says.
     lexical = str(row.get("explicit_emotion") or "") or {"neutral text": "neutral", "matched": answer}.get(condition, "")
@@ -36,7 +37,7 @@ def _item(root: Path, table: Path, row: Row) -> Utterance | None:
         "listen",
         id,
         manifest.sound(root, table, row.get("audio"), id),
-        emotion_of(answer, _OTHERS),
+        emotion,
         text=said,
         lexical=lexical if said else "",
         condition=condition,

@@ -2,7 +2,7 @@
 
 A manifest of our own shape has these columns; only `audio` and `emotion` are needed:
 
-    id               unique; without one, the sound file's name
+    id               unique; without one, the sound file's name from the folder on
     audio            the sound file, relative to the table or to the folder; in a parquet it may be the file itself, as Hugging Face stores it
     emotion          what the voice says
     lexical_emotion  what the words say
@@ -84,7 +84,7 @@ def items(corpus: str, others: Collection[str] = ()) -> Callable[[Path], Iterato
             extra["options"] = [option.strip() for option in options.split("|")]
         return spoken(
             corpus,
-            id or path.stem,
+            id or path.relative_to(root).with_suffix("").as_posix(),
             path,
             emotion,
             speaker=_text(row, "speaker"),
@@ -101,8 +101,9 @@ def sound(root: Path, table: Path, value: Any, id: str) -> Path:
     """Return the sound file that a row names, or writes the one that it holds to `CLIPS` beside the table; raises `Unfit` where there is none."""
     content, name = (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (None, value)
     if content:
-        suffix = Path(str(name or "")).suffix or ".wav"
-        path = table.parent / CLIPS / (re.sub(r"[^\w.-]", "_", id or Path(str(name)).stem) + suffix)
+        if not id:
+            raise Unfit("no id for the sound in it")
+        path = table.parent / CLIPS / (re.sub(r"[^\w.-]", "_", id) + (Path(str(name)).suffix or ".wav"))
         try:
             path.parent.mkdir(exist_ok=True)
             write_whole(path, content)
@@ -119,7 +120,7 @@ def sound(root: Path, table: Path, value: Any, id: str) -> Path:
 
 def _text(row: Row, column: str) -> str:
     value = row.get(column)
-    return "" if value is None else str(value).strip()
+    return "" if value is None or value != value else str(value).strip()  # NaN is how a table says nothing
 
 
 def _json(table: Path) -> Iterator[Row]:
@@ -137,7 +138,7 @@ def _jsonl(table: Path) -> Iterator[Row]:
 
 def _csv(table: Path) -> Iterator[Row]:
     with table.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        yield from csv.DictReader(lines, delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
+        yield from csv.DictReader(lines, restval="", delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
 
 
 def _parquet(table: Path) -> Iterator[Row]:
