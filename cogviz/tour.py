@@ -162,8 +162,8 @@ def _actor(name: str, root: str | Path, actor: str, sentence: str, enrolled: boo
     found = cells(utterances)
     wanted = _pick(sentence, list(dict.fromkeys(sorted(_any(cell).sentence for cell in found))), "sentence")
     about = f"The speech is real: {len(utterances)} recordings by actor `{speaker}` of {corpus.title}." + ENROLLED * enrolled
-    if corpus.language != "en":
-        about += f" It is not English (language code {corpus.language}), which the models do not know."
+    if (language := str(utterances[0].extra.get("language", corpus.language))) != "en":
+        about += f" It is not English (language code {language}), which the models do not know."
     shown = next(cell for cell in found if _any(cell).sentence == wanted)
     return Material("corpus", name, utterances, shown, about, licence=corpus.licence)
 

@@ -139,7 +139,7 @@ def test_a_notice_goes_to_standard_error(capsys: pytest.CaptureFixture[str], mod
 def test_unknown_names(capsys: pytest.CaptureFixture[str], model: Path, sound: Path, tmp_path: Path, tiny_dataset: Path) -> None:
     assert "unknown model" in refused(capsys, "answer", sound, "--model", tmp_path)
     assert "unknown route 'slow'; choose reason" in refused(capsys, "answer", sound, "--model", model, "--route", "slow")
-    assert "unknown corpus 'iemocap'" in refused(capsys, "evaluate", "dominance", "--model", model, "--data", f"iemocap={tmp_path}")
+    assert "unknown corpus 'friends'" in refused(capsys, "evaluate", "dominance", "--model", model, "--data", f"friends={tmp_path}")
     assert "there is no plan 'huge'" in refused(capsys, "lime", "build", tmp_path / "d", "--plan", "huge")
     assert "unknown backend 'gpu'" in refused(capsys, "lime", "build", tmp_path / "d", "--plan", "tiny", "--backend", "gpu")
     assert "unknown recipe 'nano-x'" in refused_after_device(capsys, "train", "nano-x", "--data", tiny_dataset, "--output", tmp_path)

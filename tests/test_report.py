@@ -135,6 +135,7 @@ def test_tour_shows_voices_answers_following_and_held_out_figures(tmp_path: Path
     assert "not been run" in html, "there is no two_by_two.csv"
 
 
+@pytest.mark.filterwarnings("ignore:ravdess. one speaker only:UserWarning")
 def test_report_of_an_actor_counts_the_voice_with_chance_and_names_the_licence(tmp_path: Path, checkpoints: Path, actors: Path) -> None:
     where = ("--corpus", "ravdess", "--root", actors, "--actor", "3", "--sentence", "1")
     html = made(tmp_path, *where, "--model", checkpoints / "nano-aligned")
@@ -175,6 +176,7 @@ def test_cell_that_fails_is_one_sentence_and_leaves_the_earlier_page(
     assert (output / "tour.ipynb").is_file()
 
 
+@pytest.mark.filterwarnings("ignore:ravdess. one speaker only:UserWarning")
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

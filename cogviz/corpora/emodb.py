@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cogviz.corpora.base import Corpus
-from cogviz.emotions import label
+from cogviz.corpora.base import Corpus, by_name, emotion_of, spoken
 from cogviz.utterance import Utterance
 
 _EMOTION = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral"}
@@ -21,6 +20,7 @@ _SENTENCE = {
     "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
+_OTHERS = {"boredom": "flat"}
 
 
 def _parse(path: Path) -> Utterance | None:
@@ -28,27 +28,26 @@ def _parse(path: Path) -> Utterance | None:
     stem = path.stem
     if len(stem) != 7:
         raise ValueError(stem)
-    speaker, sentence, original = int(stem[:2]), stem[2:5], _EMOTION[stem[5]]
-    emotion = label(original) or original
-    return Utterance(
-        id=stem,
+    speaker, sentence, version = int(stem[:2]), stem[2:5], stem[6]
+    return spoken(
+        "emodb",
+        stem,
+        path,
+        emotion_of(_EMOTION[stem[5]], _OTHERS),
+        speaker=f"{speaker:02d}",
+        sentence=sentence,
         text=_SENTENCE[sentence],
-        emotion=emotion,
-        intensity=0.0 if emotion == "neutral" else 1.0,
-        speaker=f"emodb-{speaker:02d}",
-        sentence=f"emodb-{sentence}",
-        corpus="emodb",
-        path=path,
-        extra={"version": stem[6]},
+        version=version,
     )
 
 
 CORPUS = Corpus(
     name="emodb",
     title="the Berlin Database of Emotional Speech (EmoDB)",
+    kind="acted",
     language="de",
     licence="CC0 1.0 (audEERING's publication)",
     page="zenodo.org/records/7447302",
-    parse=_parse,
-    others={"boredom": "flat"},
+    items=by_name(_parse),
+    others=_OTHERS,
 )
