@@ -40,16 +40,29 @@ def test_dr_sapo_in_parts_takes_the_same_steps(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rollout, "MAX_NEW_TOKENS", {"reason": 8, "direct": 8})
     monkeypatch.setattr(align, "score", letters)
     utterances = dataset.read(tiny_dataset)
-    found = []
+    found, sampled = [], []
+
+    def drawn(model: CogAudioForConditionalGeneration, batch: dict[str, torch.Tensor], **_: object) -> torch.Tensor:
+        """Outputs of 3 to 8 tokens that differ from row to row, whatever rows are sampled together."""
+        sampled.append(len(batch["input_ids"]))
+        places = range(sum(sampled) - sampled[-1], sum(sampled))
+        end = model.generation_config.eos_token_id
+        outputs = [[5 + (7 * i + 3 * k) % 40 for k in range(3 + i % 5)] + [end] for i in places]
+        longest = max(map(len, outputs))
+        new = torch.tensor([output + [end] * (longest - len(output)) for output in outputs])
+        return torch.cat([batch["input_ids"], new], dim=1)
+
+    monkeypatch.setattr(rollout, "sample", drawn)
     for rows in (None, 1, 3):
+        sampled.clear()
         model, processor = make_tiny()
         stored = features.encode(utterances, model, processor, tmp_path / "features", progress=False)
         plan = Alignment(("ambiguous",), steps=2, prompts=2, group=3, learning_rate=1e-3, kl=0.5)
         how = {"folder": tmp_path / str(rows), "device": CPU, "judge": judge, "rows": rows, "progress": False}
         align.run_alignment(plan, recipe.read("nano-aligned"), model, processor, utterances, stored, **how)
+        assert sampled == [min(rows or 6, 6)] * len(sampled), "six outputs a step, so many at once"
         found.append({n: p.detach().clone() for n, p in model.named_parameters()})
     start = {n: p.detach() for n, p in make_tiny()[0].named_parameters()}
 

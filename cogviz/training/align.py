@@ -83,7 +83,8 @@ def run_alignment(
     Saves its state every `SAVE_EVERY` steps under `folder` and goes on from there after an interruption.
 
     Args:
-        rows: outputs that the policy reads at once, the others after them; None: `sft.ROWS` of the device.
+        rows: outputs that are sampled, and that the policy reads, at once, the others after them; None: all are sampled, `sft.ROWS` of the
+            device read.
     """
     pool = draw_pool(utterances, plan.parts)
     accelerator = Accelerator(
@@ -115,9 +116,17 @@ def run_alignment(
         chances = route_weights(averages, plan.routes)
         route = str(draw.choice(list(chances), p=list(chances.values())))
         chosen = draw.choice(pool, plan.prompts, replace=False)[rank::processes]
-        with accelerator.autocast():
+        with accelerator.autocast(), out_of_memory("stage III: sampling", rows or len(chosen) * plan.group):
             rollout = roll_out(
-                model, processor, features, chosen, route=route, group=plan.group, temperature=plan.temperature, device=accelerator.device
+                model,
+                processor,
+                features,
+                chosen,
+                route=route,
+                group=plan.group,
+                temperature=plan.temperature,
+                device=accelerator.device,
+                rows=rows,
             )
         texts, spoken = rollout.texts(processor), [utterances[i] for i in np.repeat(chosen, plan.group)]
         parts = score(texts, route, [str(u.emotion) for u in spoken], [dataset.answer(u) for u in spoken], judge, similarity)

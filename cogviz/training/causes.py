@@ -41,7 +41,9 @@ def plan(layers: str, speech: str, seed: int, *, scale: float) -> recipe.Recipe:
         about=f"One cell of the 2 x 2: {LAYERS[layers]}, training speech {LABELS[speech]}, seed {seed}.",
         layers=layers,
         stages=tuple(
-            replace(s, seed=0) if s.name in experiment.SHARED else replace(s, parts=SPEECH[speech], utterances=UTTERANCES, steps=s.steps // SHORTER)
+            replace(s, seed=0)
+            if s.name in experiment.SHARED
+            else replace(s, parts=SPEECH[speech], utterances=UTTERANCES, steps=s.steps // SHORTER)
             for s in base.stages
         ),
     )

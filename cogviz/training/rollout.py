@@ -90,10 +90,23 @@ def roll_out(
     group: int,
     temperature: float,
     device: torch.device,
+    rows: int | None = None,
 ) -> Rollout:
-    """Sample `group` outputs on a route for each of the chosen utterances (indices)."""
+    """Sample `group` outputs on a route for each of the chosen utterances (indices).
+
+    Args:
+        rows: outputs sampled at once, for less memory; None: all.
+    """
     batch = {k: v.to(device) for k, v in repeat(prompt_batch(chosen, route, features, processor), group).items()}
     model.eval()
-    sequences = sample(model, batch, route=route, temperature=temperature)
-    mask = output_mask(sequences[:, batch["input_ids"].shape[1] :], processor.tokenizer.eos_token_id)
+    start, end = batch["input_ids"].shape[1], processor.tokenizer.eos_token_id
+    count = len(batch["input_ids"])
+    new = [
+        sample(model, {k: v[first : first + (rows or count)] for k, v in batch.items()}, route=route, temperature=temperature)[:, start:]
+        for first in range(0, count, rows or count)
+    ]
+    longest = max(part.shape[1] for part in new)
+    outputs = torch.cat([torch.nn.functional.pad(part, (0, longest - part.shape[1]), value=end) for part in new])
+    sequences = torch.cat([batch["input_ids"], outputs], dim=1)
+    mask = output_mask(outputs, end)
     return Rollout(batch, sequences, mask, temperature)
