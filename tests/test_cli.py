@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from cogviz import audio, cli
+from cogviz import audio, cli, corpora
 from cogviz.emotions import EMOTIONS
 from cogviz.models import zoo
 from cogviz.models.listener import CogAudioListener, Heard
@@ -306,3 +306,13 @@ def test_weights_list_says_where_things_are_or_what_brings_them(
     out = capsys.readouterr().out
     assert "missing: cogviz weights fetch openai/whisper-tiny.en" in out
     assert "missing: cogviz train nano-aligned" in out
+
+
+def test_corpora_are_listed_with_what_each_allows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["corpora"]) == 0
+    listed = {line.split(" ")[0] for line in capsys.readouterr().out.splitlines()}
+    assert set(corpora.NAMES) <= listed
+    assert cli.main(["corpora", "ravdess", "esd"]) == 0
+    out = capsys.readouterr().out
+    assert "CC BY-NC-SA 4.0" in out
+    assert "hltsingapore.github.io/ESD" in out
