@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from cogviz.eips import parse
-from cogviz.models.listener import Heard, Listener
-from cogviz.scoring import claimed_emotion
+from cogviz.models.protocol import Heard, Listener, heard, written
 from cogviz.utterance import Utterance
 
 AT_ONCE = 128
@@ -46,7 +44,7 @@ class Remembered:
             return [h.text for h in self.listener.listen([utterances[i] for i in places], route=route, progress=False)]
 
         texts = self._each(f"listen {route}", [_sound(u) for u in utterances], ask, progress)
-        return [_heard(u, route, text) for u, text in zip(utterances, texts, strict=True)]
+        return [heard(u, route, text) for u, text in zip(utterances, texts, strict=True)]
 
     def scores(self, utterances: Sequence[Utterance], *, progress: bool = True) -> np.ndarray:
         """As `Listener.scores`."""
@@ -58,15 +56,27 @@ class Remembered:
 
     def read(self, texts: Sequence[str], *, route: str = "reason", progress: bool = True) -> list[Heard]:
         """As `Listener.read`."""
-        read: dict[int, Heard] = {}
 
         def ask(places: list[int]) -> list[Any]:
-            found = self.listener.read([texts[i] for i in places], route=route, progress=False)
-            read.update(zip(places, found, strict=True))
-            return [h.text for h in found]
+            return [[h.text, h.scores] for h in self.listener.read([texts[i] for i in places], route=route, progress=False)]
 
         said = self._each(f"read {route}", list(texts), ask, progress)
-        return [read.get(i) or _heard(_written(text), route, answer) for i, (text, answer) in enumerate(zip(texts, said, strict=True))]
+        return [heard(written(text), route, answer, scores=scores) for text, (answer, scores) in zip(texts, said, strict=True)]
+
+    def answer(self, utterances: Sequence[Utterance], question: str | Sequence[str], *, progress: bool = True) -> list[str]:
+        """As `Listener.answer`."""
+        questions = [question] * len(utterances) if isinstance(question, str) else list(question)
+
+        def ask(places: list[int]) -> list[Any]:
+            return self.listener.answer([utterances[i] for i in places], [questions[i] for i in places], progress=False)
+
+        asked = [f"{_sound(u)} {q}" for u, q in zip(utterances, questions, strict=True)]
+        return self._each("answer", asked, ask, progress)
+
+    @property
+    def responds(self) -> bool:
+        """Whether the listener can respond after thoughts that are put into its mouth."""
+        return hasattr(self.listener, "respond")
 
     def respond(self, utterances: Sequence[Utterance], thoughts: Sequence[str], *, progress: bool = True) -> list[str]:
         """As `CogAudioListener.respond`."""
@@ -103,16 +113,9 @@ class Remembered:
 def _sound(utterance: Utterance) -> str:
     """What identifies a recording, and the one that its speaker is enrolled with: the bytes of the file, or the samples."""
     if utterance.path is not None and utterance.waveform is None:
-        heard = utterance.path.read_bytes()
+        content = utterance.path.read_bytes()
     else:
-        heard = np.ascontiguousarray(utterance.samples, dtype=np.float32).tobytes()
-    mark = hashlib.blake2b(heard, digest_size=12).hexdigest()
+        content = np.ascontiguousarray(utterance.samples, dtype=np.float32).tobytes()
+    mark = hashlib.blake2b(content, digest_size=12).hexdigest()
     return mark if utterance.enrolment is None else f"{mark} {_sound(utterance.enrolment)}"
 
-
-def _heard(utterance: Utterance, route: str, text: str) -> Heard:
-    return Heard(utterance, route, text, parse(text), claimed_emotion(text))
-
-
-def _written(text: str) -> Utterance:
-    return Utterance(id=text, text=text, emotion=None, speaker="", sentence=text, corpus="text")

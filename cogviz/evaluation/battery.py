@@ -1,0 +1,315 @@
+"""The battery: every measure of one listener on one set of recordings, as rows of one table. What cannot be measured on them is said."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cogviz.emotions import EMOTIONS
+from cogviz.evaluation import (
+    agreement,
+    dependence,
+    dominance,
+    factors,
+    faithfulness,
+    grid,
+    groundedness,
+    heldout,
+    information,
+    intensities,
+    removal,
+    responses,
+    results,
+    stimuli,
+    threshold,
+    weighing,
+)
+from cogviz.evaluation.remembered import Remembered
+from cogviz.models.protocol import Heard
+from cogviz.utterance import Utterance
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is measured; the time of the battery grows in proportion to each.
+
+    Attributes:
+        items: utterances that are answered. edited: of these, those whose sound is changed and whose chain is edited.
+        targets: utterances that are rendered anew, in 64 coalitions of factors and at seven intensities.
+    """
+
+    items: int = 500
+    edited: int = 140
+    targets: int = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the battery found.
+
+    Attributes:
+        rows: {model, measure, value, low, high, n, chance, data}. left_out: part of the battery -> why these recordings or this model do not
+            allow it.
+        results: part -> the dataclass behind its rows. answers: one row an utterance (see `heldout.answers`), with `scored`.
+    """
+
+    rows: list[dict[str, Any]]
+    left_out: dict[str, str]
+    results: dict[str, Any]
+    answers: pd.DataFrame
+
+
+def choose(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
+    """Return about `count` utterances in whole cells (one speaker, one sentence, all tones), spread evenly over what the words say."""
+    cells: dict[tuple[str, str], list[Utterance]] = {}
+    for u in utterances:
+        if u.emotion in EMOTIONS:
+            cells.setdefault((u.speaker, u.sentence), []).append(u)
+    if not cells:
+        raise ValueError("no utterance with one of the seven emotions; there is nothing to measure")
+    order = sorted(cells.values(), key=lambda c: (str(c[0].lexical_emotion), c[0].sentence, c[0].speaker))
+    wanted = min(len(order), max(1, round(count / (sum(map(len, order)) / len(order)))))
+    places = np.unique(np.linspace(0, len(order) - 1, wanted).round().astype(int))
+    return [u for i in places for u in order[i]]
+
+
+class Subject:
+    """One listener and what it is measured on; each answer is asked for once, when a part of the battery first needs it."""
+
+    def __init__(
+        self, listener: Remembered, utterances: Sequence[Utterance], *, budget: Budget, judge: Any, sounds: Path | None, progress: bool
+    ) -> None:
+        self.listener, self.pool, self.judge, self.sounds, self.progress = listener, utterances, judge, sounds, progress
+        self.items = choose(utterances, budget.items)
+        self.edited = choose(self.items, budget.edited)
+        self.targets = choose_targets(self.items, budget.targets)
+
+    @cached_property
+    def reasoned(self) -> list[Heard]:
+        """Answers on the reasoning route."""
+        return self.listener.listen(self.items, route="reason", progress=self.progress)
+
+    @cached_property
+    def answers(self) -> pd.DataFrame:
+        """They as a table, with the likeliest of the seven labels beside what the text claims."""
+        table = heldout.answers(self.reasoned)
+        return table.assign(scored=self.named(self.items))
+
+    @cached_property
+    def direct(self) -> pd.DataFrame:
+        """Answers on the direct route, as a table."""
+        return heldout.answers(self.listener.listen(self.items, route="direct", progress=self.progress))
+
+    def scores(self, utterances: Sequence[Utterance]) -> np.ndarray:
+        """(N, 7) log p of the labels."""
+        return self.listener.scores(utterances, progress=self.progress)
+
+    def named(self, utterances: Sequence[Utterance]) -> list[str]:
+        """The likeliest label of each."""
+        return agreement.likeliest(self.scores(utterances))
+
+    def read(self, utterances: Sequence[Utterance]) -> list[str]:
+        """The likeliest label of each where its words are only read."""
+        if lacking := sum(not u.text for u in utterances):
+            raise ValueError(f"{lacking} utterances have no transcript, so there are no words to read")
+        said = self.listener.read([u.text for u in utterances], progress=self.progress)
+        return agreement.likeliest(np.array([[(h.scores or {})[e] for e in EMOTIONS] for h in said]))
+
+    def table(self, utterances: Sequence[Utterance], answer: Sequence[str], **more: Any) -> pd.DataFrame:
+        """Answers as a table of items; of an edited sound with its original's id."""
+        return pd.DataFrame(
+            {
+                "id": [str(u.extra.get("of", u.id)) for u in utterances],
+                "voice": [u.emotion for u in utterances],
+                "words": [u.lexical_emotion for u in utterances],
+                "answer": list(answer),
+                "sentence": [u.sentence for u in utterances],
+                "speaker": [u.speaker for u in utterances],
+                "intensity": [u.intensity for u in utterances],
+                **more,
+            }
+        )
+
+
+def choose_targets(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
+    """Return `count` utterances on which words and voice disagree, both emotional, at most one a sentence and speaker as long as there are others."""
+    conflicts = [u for u in utterances if u.congruence == "conflict" and u.emotion != "neutral"]
+    seen: dict[tuple[str, str], int] = {}
+    rounds: list[tuple[int, int, Utterance]] = []
+    for u in conflicts:
+        turn = seen.get((u.speaker, u.sentence), 0)
+        seen[u.speaker, u.sentence] = turn + 1
+        rounds.append((turn, stimuli.draw(u.id), u))
+    return [u for _, _, u in sorted(rounds, key=lambda r: r[:2])[:count]]
+
+
+# --- the parts -------------------------------------------------------------------------------------------------------------------------------
+
+
+def _dependence(s: Subject) -> Any:
+    tables = {"full": s.table(s.edited, s.named(s.edited))}
+    made: dict[str, list[Utterance]] = stimuli.remove(s.edited, ("silence",), progress=False)
+    made["other_words"] = stimuli.unrelated(s.edited, s.pool)
+    made["other_tone"] = stimuli.other_tone(s.edited, s.pool)
+    for name, sounds in made.items():
+        tables[name] = s.table(sounds, s.named(sounds))
+    if all(u.text for u in s.edited):
+        tables["no_audio"] = s.table(s.edited, s.read(s.edited))
+    return dependence.audio_dependence(tables)
+
+
+def _removal(s: Subject) -> Any:
+    kinds = [k for k in stimuli.REMOVALS if k != "silence"]
+    neutral = stimuli.neutrals([*s.pool, *s.edited])
+    if any((u.corpus, u.speaker, u.sentence) not in neutral for u in s.edited):
+        kinds.remove("neutral_timing")
+    made = stimuli.remove(s.edited, kinds, pool=s.pool, progress=s.progress)
+    tables = [s.table(s.edited, s.named(s.edited), edit=removal.UNTOUCHED)]
+    tables += [s.table(sounds, s.named(sounds), edit=kind) for kind, sounds in made.items()]
+    return removal.removal(pd.concat(tables, ignore_index=True).rename(columns={"id": "item"}))
+
+
+def _grid(s: Subject) -> Any:
+    known = [u for u in s.items if u.lexical_emotion is not None]
+    if not known:
+        raise ValueError("it is not known what the words say")
+    heard = s.table(known, s.named(known), modality="audio")
+    wordy = [u for u in known if u.lexical_emotion != "neutral"]
+    tables = [heard, s.table(wordy, s.read(wordy), modality="text")] if wordy else [heard]
+    table = pd.concat(tables, ignore_index=True)
+    return grid.listen_grid(table.assign(condition=[grid.condition(w, v) for w, v in zip(table.words, table.voice, strict=True)]))
+
+
+def _threshold(s: Subject) -> Any:
+    made = intensities.render(_need(s.targets), s.pool, progress=s.progress)
+    return threshold.override_threshold(s.table(made, s.named(made)))
+
+
+def _factors(s: Subject) -> Any:
+    made = factors.coalitions(_need(s.targets), s.pool, folder=s.sounds, progress=s.progress)
+    return factors.shapley(
+        factors.margin(s.scores(made), s.targets), sentences=[u.sentence for u in s.targets], speakers=[u.speaker for u in s.targets]
+    )
+
+
+def _need(targets: Sequence[Utterance]) -> Sequence[Utterance]:
+    if not targets:
+        raise ValueError("no conflict items: nothing in these recordings sets the voice against the words")
+    return targets
+
+
+def _specificity(table: Callable[[Subject], pd.DataFrame]) -> Callable[[Subject], Any]:
+    def measure(s: Subject) -> Any:
+        one = table(s).sort_values("intensity", ascending=False).drop_duplicates(["sentence", "speaker", "voice"])
+        if not (one.response.str.strip() != "").any():
+            raise ValueError("the model gives no response beside the emotion")
+        p = np.exp(s.judge.log_probabilities(one.response.tolist()))
+        p[(one.response.str.strip() == "").to_numpy()] = 1 / len(EMOTIONS)  # an empty response tells nothing
+        return responses.emotion_specificity(one, p)
+
+    return measure
+
+
+def _divergence(s: Subject) -> Any:
+    return responses.response_divergence(s.answers)
+
+
+def _faithfulness(s: Subject) -> Any:
+    if not s.listener.responds:
+        raise ValueError("the model cannot be given thoughts")
+    wanted = {u.id for u in s.edited}
+    heard = [h for h in s.reasoned if h.utterance.id in wanted]
+    return faithfulness.faithfulness(faithfulness.ask(s.listener, heard, s.judge, progress=s.progress))
+
+
+def _groundedness(s: Subject) -> Any:
+    wanted = {u.id for u in s.edited}
+    heard = [h for h in s.reasoned if h.utterance.id in wanted]
+    measured = groundedness.relative([h.utterance for h in heard], s.pool, progress=s.progress)
+    table = pd.DataFrame(
+        {
+            "perception": [groundedness.perception(h) for h in heard],
+            "text": [h.utterance.text for h in heard],
+            "sentence": [h.utterance.sentence for h in heard],
+            "speaker": [h.utterance.speaker for h in heard],
+        }
+    )
+    return groundedness.groundedness(pd.concat([table, measured], axis=1))
+
+
+def _scored(s: Subject) -> pd.DataFrame:
+    return s.answers.assign(answer=s.answers.scored)
+
+
+PARTS: Mapping[str, tuple[str, Callable[[Subject], Any]]] = {
+    "naming the voice": ("", lambda s: dominance.accuracy(s.answers)),
+    "following": ("", lambda s: dominance.following(s.answers)),
+    "information split": ("", lambda s: information.information_split(s.answers)),
+    "cue weighting": ("", lambda s: weighing.cue_weighting(s.answers)),
+    "two readings": ("readings", lambda s: agreement.agreement(s.answers)),
+    "following, scored": ("scored", lambda s: dominance.following(_scored(s))),
+    "cue weighting, scored": ("scored", lambda s: weighing.cue_weighting(_scored(s))),
+    "LISTEN grid": ("", _grid),
+    "audio dependence": ("", _dependence),
+    "removing the tone": ("without", _removal),
+    "override threshold": ("", _threshold),
+    "factor Shapley": ("shapley", _factors),
+    "specificity, reasoned": ("reasoned", _specificity(lambda s: s.answers)),
+    "specificity, direct": ("direct", _specificity(lambda s: s.direct)),
+    "response divergence": ("", _divergence),
+    "chain faithfulness": ("chain", _faithfulness),
+    "groundedness": ("grounded", _groundedness),
+}
+"""Part -> what its rows are called before the measure, and how it is measured."""
+
+
+def measure(
+    listener: Remembered,
+    utterances: Sequence[Utterance],
+    *,
+    data: str,
+    judge: Any,
+    budget: Budget | None = None,
+    parts: Sequence[str] | None = None,
+    sounds: Path | None = None,
+    progress: bool = True,
+) -> Measured:
+    """Run the battery, or some `parts` of it. Interrupted, it goes on where it was: what the listener said is kept.
+
+    Args:
+        judge: of responses, such as `rewards.evaluation_judge()`; never the one that gave the reward.
+        sounds: folder for the renderings of the factors, which all models then share.
+
+    Raises:
+        ValueError: an unknown part, or no utterance that can be measured.
+    """
+    if unknown := set(parts or ()) - set(PARTS):
+        raise ValueError(f"unknown part {sorted(unknown)[0]!r} of the battery; choose from {', '.join(PARTS)}")
+    subject = Subject(listener, utterances, budget=budget or Budget(), judge=judge, sounds=sounds, progress=progress)
+    rows: list[dict[str, Any]] = []
+    left_out: dict[str, str] = {}
+    found: dict[str, Any] = {}
+    for name in parts or PARTS:
+        prefix, part = PARTS[name]
+        try:
+            found[name] = part(subject)
+        except ValueError as reason:
+            left_out[name] = str(reason)
+            continue
+        part_rows = [
+            row for key, value in (found[name].items() if isinstance(found[name], dict) else [("", found[name])])
+            for row in _named(results.rows(value, model=listener.name, data=data), prefix, key)
+        ]
+        rows += part_rows
+    return Measured(rows, left_out, found, subject.answers)
+
+
+def _named(rows: Sequence[dict[str, Any]], *prefixes: str) -> list[dict[str, Any]]:
+    return [{**row, "measure": "_".join([*filter(None, prefixes), row["measure"]])} for row in rows]

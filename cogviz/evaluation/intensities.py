@@ -1,0 +1,52 @@
+"""The same sentence in the same tone, from barely to strongly: renderings for the override threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from cogviz import audio
+from cogviz.evaluation.parallel import over
+from cogviz.evaluation.stimuli import neutrals
+from cogviz.lime import prosody, world
+from cogviz.utterance import Utterance
+
+LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+"""k of the renderings: 0 is a neutral reading, 1 what actors call normal, 1.5 what they call strong."""
+
+
+def render(
+    targets: Sequence[Utterance],
+    pool: Sequence[Utterance],
+    *,
+    levels: Sequence[float] = LEVELS,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> list[Utterance]:
+    """Render each target anew at every level of intensity, from the neutral variant of its cell; those of one target together.
+
+    Args:
+        targets: emotional variants. pool: where their neutral variants are.
+
+    Raises:
+        ValueError: a target has no neutral variant. VocoderError: one cannot be taken apart.
+    """
+    own = neutrals(pool)
+    if lacking := [u.id for u in targets if (u.corpus, u.speaker, u.sentence) not in own]:
+        raise ValueError(f"{len(lacking)} target(s) have no neutral variant (first: {lacking[0]}), from which other intensities are made")
+    work = [(u, own[u.corpus, u.speaker, u.sentence]) for u in targets]
+    return [made for item in over(partial(_levels, tuple(levels)), work, what="intensities", jobs=jobs, progress=progress) for made in item]
+
+
+def _levels(levels: tuple[float, ...], pair: tuple[Utterance, Utterance]) -> list[Utterance]:
+    target, neutral = pair
+    analysis = world.analyse(audio.without_silence(neutral.samples), audio.RATE)
+    take = str(target.extra.get("take", target.id))
+    made = []
+    for k in levels:
+        values = prosody.delta(str(target.emotion), k, speaker=target.speaker, take=take)
+        samples = prosody.render(analysis, values, seed=take).samples
+        extra = {**target.extra, "of": target.id, "edit": f"intensity {k:g}"}
+        made.append(replace(target, id=f"{target.id}#k{k:g}", intensity=k, words=(), path=None, waveform=samples, extra=extra))
+    return made
