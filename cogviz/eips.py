@@ -7,6 +7,7 @@ on the direct route only `<response>...</response>`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 STEPS = ("perception", "intent", "psychology", "strategy")
@@ -52,8 +53,12 @@ def render(answer: Answer) -> str:
     response = f"<response>{answer.response}</response>"
     if answer.chain is None:
         return response
-    steps = " ".join(f"{_TAGS[step]} {getattr(answer.chain, step)}" for step in STEPS)
-    return f"<thought>{steps}</thought>{response}"
+    return f"<thought>{thought(answer.chain)}</thought>{response}"
+
+
+def thought(chain: Chain, steps: Sequence[str] = STEPS) -> str:
+    """Return the text between the thought tags, with these steps only, in their order."""
+    return " ".join(f"{_TAGS[step]} {getattr(chain, step)}" for step in STEPS if step in steps)
 
 
 def parse(text: str) -> Answer | None:

@@ -104,9 +104,16 @@ class CogAudioListener:
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=self.model.needs_autocast):
             yield
 
-    def _inputs(self, utterances: Sequence[Utterance], task: str, prefix: str = "") -> BatchFeature:
-        if all(u.id in self.states for u in utterances) and utterances:
-            inputs = self.processor.from_states([self.states[u.id] for u in utterances], task, prefix=prefix)
+    def _inputs(
+        self,
+        utterances: Sequence[Utterance],
+        task: str,
+        prefix: str | Sequence[str] = "",
+        states: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    ) -> BatchFeature:
+        states = states or self.states
+        if all(u.id in states for u in utterances) and utterances:
+            inputs = self.processor.from_states([states[u.id] for u in utterances], task, prefix=prefix)
         else:
             inputs = self.processor([u.samples for u in utterances], task, prefix=prefix)
         if any(u.enrolment is not None for u in utterances) and self.model.connector.tone_tokens:
@@ -205,6 +212,41 @@ class CogAudioListener:
         thread.join()
         if failed:
             raise failed[0]
+
+    def respond(self, utterances: Sequence[Utterance], thoughts: Sequence[str], *, progress: bool = True) -> list[str]:
+        """Let the model respond on the reasoning route after thoughts that are put into its mouth; greedy.
+
+        Args:
+            thoughts: one for each utterance, the text between the thought tags (`eips.thought`); "" for none. A sound with many thoughts
+                is encoded once a batch.
+
+        Returns:
+            The responses, without tags.
+        """
+        if len(thoughts) != len(utterances):
+            raise ValueError(f"{len(utterances)} utterances but {len(thoughts)} thoughts")
+        found = [""] * len(utterances)
+        for rows in self._batches(utterances, "responding", progress):
+            heard = [utterances[i] for i in rows]
+            inputs = self._inputs(heard, "reason", [f"<thought>{thoughts[i]}</thought><response>" for i in rows], self._encoded(heard))
+            with self._inference():
+                out = self.model.generate(**inputs, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)
+            for i, tokens in zip(rows, out[:, inputs["input_ids"].shape[1] :], strict=True):
+                said = self._text(tokens.tolist()).split("</response>")[0]
+                found[i] = said.split("<response>")[-1].strip()  # a model that misses its steps may say them first
+        return found
+
+    def _encoded(self, utterances: Sequence[Utterance]) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+        """Encoder layers and levels by utterance id, each utterance encoded once; those that were computed before where there are any."""
+        different = {u.id: u for u in utterances}
+        if all(name in self.states for name in different):
+            return self.states
+        inputs = self.processor([u.samples for u in different.values()]).to(self.model.device)
+        with self._inference():
+            states, mask = self.model.encode(inputs["input_features"], inputs["feature_attention_mask"])
+        layers, levels = states.float().cpu().numpy(), inputs["audio_levels"].cpu().numpy()
+        sizes = mask.sum(dim=1).tolist()
+        return {name: (layers[i, :, :n], levels[i, :n]) for i, (name, n) in enumerate(zip(different, sizes, strict=True))}
 
     def transcribe(self, utterances: Sequence[Utterance], *, progress: bool = True) -> list[str]:
         """The words that the model hears."""

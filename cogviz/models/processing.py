@@ -79,6 +79,14 @@ class CogAudioProcessor(ProcessorMixin):
         """Return the text of a prompt with its placeholders; `task` is a key of `PROMPTS` or a question of your own."""
         return self.template.format(audio=self.audio_token * placeholders, prompt=PROMPTS.get(task, task))
 
+    def _prompts(self, placeholders: Sequence[int], task: str | Sequence[str], prefix: str | Sequence[str]) -> Any:
+        """Return input_ids and attention_mask of the prompts with the beginnings of their answers, left-padded."""
+        tasks, prefixes = ([one] * len(placeholders) if isinstance(one, str) else list(one) for one in (task, prefix))
+        if not len(tasks) == len(prefixes) == len(placeholders):
+            raise ValueError(f"{len(placeholders)} recordings but {len(tasks)} tasks and {len(prefixes)} prefixes")
+        text = [self.prompt(t, n) + begun for t, n, begun in zip(tasks, placeholders, prefixes, strict=True)]
+        return self.tokenizer(text, padding=True, padding_side="left", return_tensors="np", add_special_tokens=False)
+
     def tokens(self, text: str) -> list[int]:
         """Return the tokens of a text, as the language model writes it."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -99,27 +107,28 @@ class CogAudioProcessor(ProcessorMixin):
         return Tokenizer.from_str(json.dumps(whole))
 
     def __call__(
-        self, audio: np.ndarray | Sequence[np.ndarray], task: str | Sequence[str] = "reason", *, prefix: str = "", **kwargs: Any
+        self,
+        audio: np.ndarray | Sequence[np.ndarray],
+        task: str | Sequence[str] = "reason",
+        *,
+        prefix: str | Sequence[str] = "",
+        **kwargs: Any,
     ) -> BatchFeature:
         """Build the model's input for one or many recordings, without the silence at their ends.
 
         Args:
             audio: (n,) samples at 16 kHz, or a sequence of them.
             task: a key of `PROMPTS` or a question, one for all or one each.
-            prefix: the beginning of the answer, to be continued.
+            prefix: the beginning of the answer, to be continued; one for all or one each.
 
         Returns:
             input_ids, attention_mask (left-padded), input_features (B, mels, F), feature_attention_mask (B, F), audio_levels (B, T).
         """
         clips = [without_silence(c) for c in ([audio] if isinstance(audio, np.ndarray) and audio.ndim == 1 else audio)]
-        tasks = [task] * len(clips) if isinstance(task, str) else list(task)
-        if len(tasks) != len(clips):
-            raise ValueError(f"{len(clips)} recordings but {len(tasks)} tasks")
         mels = [self.mel(clip) for clip in clips]
         longest = max(m.shape[1] for m in mels)
         counts = [self.placeholders(m.shape[1]) for m in mels]
-        text = [self.prompt(t, n) + prefix for t, n in zip(tasks, counts, strict=True)]
-        tokens = self.tokenizer(text, padding=True, padding_side="left", return_tensors="np", add_special_tokens=False)
+        tokens = self._prompts(counts, task, prefix)
         frames = max(counts) - self.tone_tokens
         data = {
             "input_ids": tokens["input_ids"],
@@ -131,7 +140,12 @@ class CogAudioProcessor(ProcessorMixin):
         return BatchFeature(data, tensor_type=kwargs.get("return_tensors", "pt"))
 
     def from_states(
-        self, clips: Sequence[tuple[np.ndarray, np.ndarray]], task: str | Sequence[str] = "reason", *, prefix: str = "", **kwargs: Any
+        self,
+        clips: Sequence[tuple[np.ndarray, np.ndarray]],
+        task: str | Sequence[str] = "reason",
+        *,
+        prefix: str | Sequence[str] = "",
+        **kwargs: Any,
     ) -> BatchFeature:
         """Build the model's input from encoder layers that were computed before.
 
@@ -142,9 +156,7 @@ class CogAudioProcessor(ProcessorMixin):
         Returns:
             input_ids, attention_mask (left-padded), audio_states (B, L + 1, T, D), audio_mask (B, T), audio_levels (B, T).
         """
-        tasks = [task] * len(clips) if isinstance(task, str) else list(task)
-        text = [self.prompt(t, s.shape[1] + self.tone_tokens) + prefix for t, (s, _) in zip(tasks, clips, strict=True)]
-        tokens = self.tokenizer(text, padding=True, padding_side="left", return_tensors="np", add_special_tokens=False)
+        tokens = self._prompts([s.shape[1] + self.tone_tokens for s, _ in clips], task, prefix)
         frames = max(s.shape[1] for s, _ in clips)
         data = {
             "input_ids": tokens["input_ids"],
