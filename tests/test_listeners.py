@@ -293,5 +293,5 @@ def test_every_label_is_read_as_its_emotion() -> None:
 def test_a_model_without_an_audio_token_is_refused() -> None:
     model, processor = qwen2_audio()
     model.config.audio_token_index = len(processor.tokenizer) + 7
-    with pytest.raises(ValueError, match="no audio token .* so it cannot hear"):
+    with pytest.raises(ValueError, match=r"no audio token .* so it cannot hear"):
         Qwen2Audio(model, processor, name="deaf")

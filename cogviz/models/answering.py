@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cogviz.audio import RATE
 from cogviz.eips import check_route
-from cogviz.models.batching import in_batches
+from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import PARTS, Heard, Passage, heard, written
 from cogviz.utterance import Utterance
 
@@ -61,16 +60,7 @@ class Answering(ABC):
 
     def _seconds(self, item: Item) -> float:
         """How long an item is; only batches depend on it."""
-        if isinstance(item, str):
-            return len(item) / LETTERS_A_SECOND
-        if item.waveform is None and item.path is not None:
-            import soundfile
-
-            try:
-                return float(soundfile.info(item.path).duration)
-            except soundfile.LibsndfileError:
-                pass  # reading it says what is wrong
-        return len(item.samples) / RATE
+        return len(item) / LETTERS_A_SECOND if isinstance(item, str) else spoken_seconds(item)
 
     def _in_batches(self, work: Callable[[list[int]], Sequence[Any]], items: Sequence[Item], what: str, progress: bool) -> list[Any]:
         return in_batches(

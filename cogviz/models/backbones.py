@@ -136,7 +136,7 @@ def fetch(name: str, *, hub: bool = True) -> Path:
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
-            return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt"], etag_timeout=5))
+            return Path(snapshot_download(name, allow_patterns=["*.json", "*.jinja", "*.safetensors", "*.txt"], etag_timeout=5))
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             problems.append(f"the hub: {type(error).__name__}")
     backbone = BACKBONES.get(name)

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from cogviz.audio import RATE
+from cogviz.utterance import Utterance
+
 T = TypeVar("T")
 
 CPU_SECONDS = 160.0
@@ -71,6 +74,18 @@ def in_batches(
             results.update(zip(rows, found, strict=True))
             bar.update(len(rows))
     return [results[i] for i in range(len(order))]
+
+
+def spoken_seconds(utterance: Utterance) -> float:
+    """Return how long an utterance is, without reading more of its file than must be."""
+    if utterance.waveform is None and utterance.path is not None:
+        import soundfile
+
+        try:
+            return float(soundfile.info(utterance.path).duration)
+        except soundfile.LibsndfileError:
+            pass  # reading it says what is wrong
+    return len(utterance.samples) / RATE
 
 
 def _try(work: Callable[[list[int]], Sequence[T]], rows: list[int]) -> Sequence[T] | None:
