@@ -21,7 +21,8 @@ def level(n: object) -> str:
 
 def judged(endpoint: Any, folder: Path, responses: list[Response] = RESPONSES, **options: Any) -> Judged:
     return judge(
-        responses, **{"url": endpoint.url, "model": "judge-7b", "kept": folder / "a" / "levels.jsonl", "timeout": 5, "progress": False} | options
+        responses,
+        **{"url": endpoint.url, "model": "judge-7b", "kept": folder / "a" / "levels.jsonl", "timeout": 5, "progress": False} | options,
     )
 
 
@@ -77,7 +78,7 @@ def test_waits_grow_between_tries(endpoint: Any, monkeypatch: pytest.MonkeyPatch
     waited: list[float] = []
     monkeypatch.setattr("cogviz.endpoint.sleep", waited.append)
     endpoint.replies.append((500, b"", 0))
-    with pytest.raises(Unreachable, match="answers 500 .*, 4 tries"):
+    with pytest.raises(Unreachable, match=r"answers 500 .*, 4 tries"):
         ask([], str, url=endpoint.url, model="m", timeout=5, tries=4, wait=0.25)
     assert waited == [0.25, 0.5, 1.0]
 
@@ -91,5 +92,5 @@ def test_a_refusal_is_final(endpoint: Any, status: int) -> None:
 
 
 def test_an_endpoint_that_never_answers_is_left() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(Unreachable, match="does not answer .*timed out.*, 2 tries"):
+    with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(Unreachable, match=r"does not answer .*timed out.*, 2 tries"):
         ask([], str, url=f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", model="m", timeout=0.1, tries=2, wait=0.01)

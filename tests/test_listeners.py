@@ -295,3 +295,41 @@ def test_a_model_without_an_audio_token_is_refused() -> None:
     model.config.audio_token_index = len(processor.tokenizer) + 7
     with pytest.raises(ValueError, match=r"no audio token .* so it cannot hear"):
         Qwen2Audio(model, processor, name="deaf")
+
+
+def test_voxtral_is_asked_as_mistral_common_asks_it(tmp_path: Any) -> None:
+    """Against the chat of Mistral's own package, with a tekken.json of single bytes."""
+    pytest.importorskip("mistral_common")
+    import base64
+    import io
+    import json
+
+    import soundfile
+    from transformers.tokenization_mistral_common import MistralCommonBackend
+
+    known = {0: "<unk>", 1: "<s>", 2: "</s>", 3: "[INST]", 4: "[/INST]", 11: "<pad>", 24: "[AUDIO]", 25: "[BEGIN_AUDIO]"}
+    special = [{"rank": i, "token_str": known.get(i, f"<SPECIAL_{i}>"), "is_control": True} for i in range(40)]
+    sizes = {"num_vocab_tokens": 256, "default_vocab_size": 296, "default_num_special_tokens": 40}
+    audio = {"num_mel_bins": 16, "hop_length": 160, "window_size": 400}
+    (tmp_path / "tekken.json").write_text(
+        json.dumps(
+            {
+                "type": "tekken",
+                "config": {"pattern": r"\p{L}+|\s+|[^\p{L}\s]+", "version": "v7", **sizes},
+                "vocab": [{"rank": i, "token_bytes": base64.b64encode(bytes([i])).decode(), "token_str": None} for i in range(256)],
+                "special_tokens": special,
+                "audio": {"sampling_rate": 16000, "frame_rate": 12.5, "audio_encoding_config": audio, "chunk_length_s": 30.0},
+            }
+        )
+    )
+    model, _ = voxtral()
+    processor = transformers.VoxtralProcessor(whisper(30), MistralCommonBackend.from_pretrained(tmp_path))
+    listener, file = Voxtral(model, processor), io.BytesIO()
+    soundfile.write(file, CLIPS[0].samples, 16000, format="WAV", subtype="FLOAT")
+    sound = {"type": "audio", "base64": base64.b64encode(file.getvalue()).decode()}
+    for clips, content in ((CLIPS[:1], [sound]), (None, [])):
+        ours = listener._prompt(["Who speaks?"], clips and [clip.samples for clip in clips])
+        theirs = processor.apply_chat_template([{"role": "user", "content": [*content, {"type": "text", "text": "Who speaks?"}]}])
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            torch.testing.assert_close(ours[name], theirs[name])

@@ -20,7 +20,7 @@ from cogviz.models.batching import in_batches
 from cogviz.models.listeners.prompts import LABELS
 from cogviz.models.meaning import SentenceEncoder
 
-EXAMPLES, CALIBRATING = 2, 8
+EXAMPLES, CALIBRATING = 3, 8
 """Sentences of each emotion that the language model is shown with their label, and without one."""
 
 
