@@ -15,8 +15,9 @@ from test_listeners import CHAT, MODELS, omni, qwen2_audio, spoken
 from cogviz.models import backbones, zoo
 from cogviz.models.backbones import WeightsError
 from cogviz.models.listener import CogAudioListener
-from cogviz.models.listeners import ADAPTERS, READERS, load_listener
+from cogviz.models.listeners import ADAPTERS, READERS, load_listener, transparent
 from cogviz.models.listeners.base import AudioLanguageModel
+from cogviz.models.listeners.cascade import Cascade
 from cogviz.models.listeners.qwen2_5_omni import Qwen25Omni
 from cogviz.models.listeners.qwen2_audio import Qwen2Audio
 from cogviz.models.zoo import UnknownModel
@@ -134,6 +135,13 @@ def test_no_weights_for_the_readers_and_the_probe_say_how_to_get_them(tmp_path: 
             load_listener(name, device="cpu")
     with pytest.raises(WeightsError, match="holds no linear probe"):
         load_listener(f"probe:{tmp_path}")
+
+
+def test_only_a_model_can_be_looked_into(make_tiny: Callable[..., Any]) -> None:
+    own = CogAudioListener.of(*make_tiny())
+    assert transparent(own) is own
+    with pytest.raises(ValueError, match="words only names emotions and has no layers to look into"):
+        transparent(Cascade(lambda texts, **_: None, name="words"))  # type: ignore[arg-type]
 
 
 def test_every_adapter_is_tested_and_there() -> None:

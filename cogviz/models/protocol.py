@@ -94,7 +94,11 @@ class Transparent(Listener, Protocol):
     """A listener that can be looked into. Hooks go on the layers, and see the passage's places; `logits` runs it."""
 
     model: Any
-    tokenizer: Any
+
+    @property
+    def tokenizer(self) -> Any:
+        """The language model's tokenizer."""
+        ...
 
     @property
     def heads(self) -> int:

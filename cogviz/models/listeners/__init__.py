@@ -9,8 +9,9 @@ from pathlib import Path
 
 from cogviz.device import Device, choose
 from cogviz.models import backbones, zoo
+from cogviz.models.answering import Answering
 from cogviz.models.listener import CogAudioListener
-from cogviz.models.protocol import Listener
+from cogviz.models.protocol import Listener, Transparent
 from cogviz.models.zoo import UnknownModel
 
 ADAPTERS = {
@@ -101,6 +102,13 @@ def load_listener(name: str | Path, *, device: str = "auto", batch: int | None =
         raise UnknownModel(f"{text} is a model of type {kind}, which is not supported; supported: {', '.join(['cogaudio', *ADAPTERS])}")
     module, adapter = ADAPTERS[kind].split(".")
     return getattr(importlib.import_module(f"{__name__}.{module}"), adapter).load(folder, device=chosen, name=Path(text).name, batch=batch)
+
+
+def transparent(listener: Listener) -> Transparent:
+    """Return a listener that can be looked into; raises ValueError for one that cannot, such as a reader."""
+    if not isinstance(listener, Answering):
+        raise ValueError(f"{listener.name} only names emotions and has no layers to look into; take an audio language model")
+    return listener
 
 
 def _kind(folder: Path) -> str:
