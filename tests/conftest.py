@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,3 +135,51 @@ def small(make_tiny: Callable[..., Pair], judge: ResponseJudge, monkeypatch: pyt
     monkeypatch.setattr(align, "reward_judge", lambda: judge)
     monkeypatch.setattr(align, "evaluation_judge", lambda: judge)
     monkeypatch.setattr(run, "HELD_OUT", ("equal_length", "agreeing"))
+
+
+class Endpoint(HTTPServer):
+    """Answers requests with `replies` in turn, the last one for ever: (status, bytes, length to announce)."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.replies: list[tuple[int, bytes, int]] = []
+        self.requests: list[dict] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1/"
+
+    def will_say(self, *contents: object) -> None:
+        for content in contents:
+            body = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+            self.replies.append((200, body, len(body)))
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Endpoint
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append({"path": self.path, "key": self.headers["Authorization"], **body})
+        status, content, length = self.server.replies.pop(0) if len(self.server.replies) > 1 else self.server.replies[0]
+        self.send_response(status)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """A language model's endpoint on this machine, which says what a test tells it to; nobody waits between two tries."""
+    monkeypatch.setattr("cogviz.endpoint.sleep", lambda _: None)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("OPENAI_API_KEY", "a-test-key")
+    with Endpoint() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

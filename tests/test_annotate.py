@@ -2,9 +2,6 @@
 
 import json
 import re
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -138,53 +135,7 @@ GOOD = {
 EXPECTED = eips.Answer("I am here.", eips.Chain("It sounds sad.", "They want comfort.", "A loss.", "Be gentle."))
 
 
-class Endpoint(HTTPServer):
-    """Answers requests with `replies` in turn, the last one for ever: (status, bytes, length to announce)."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.replies: list[tuple[int, bytes, int]] = []
-        self.requests: list[dict] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1/"
-
-    def will_say(self, *contents: object) -> None:
-        for content in contents:
-            body = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
-            self.replies.append((200, body, len(body)))
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Endpoint
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append({"path": self.path, "key": self.headers["Authorization"], **body})
-        status, content, length = self.server.replies.pop(0) if len(self.server.replies) > 1 else self.server.replies[0]
-        self.send_response(status)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def endpoint(monkeypatch) -> Iterator[Endpoint]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setenv("OPENAI_API_KEY", "a-test-key")
-    with Endpoint() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def ask(endpoint: Endpoint, **options) -> eips.Answer:
+def ask(endpoint, **options) -> eips.Answer:
     return annotate_with_llm(AMBIGUOUS[0], "sad", "high", url=endpoint.url, model="tiny", timeout=5, **options)
 
 

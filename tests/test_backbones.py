@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import subprocess
 import zipfile
@@ -113,6 +114,19 @@ def test_a_folder_and_our_cache_are_found(cached: Path, tmp_path: Path) -> None:
     assert backbones.find(WHISPER_TINY_EN) is None  # begun, not finished
     (folder / "config.json").write_text("{}")
     assert backbones.fetch(WHISPER_TINY_EN) == backbones.resolve(WHISPER_TINY_EN) == folder
+
+
+def test_a_download_that_was_stopped_is_not_taken_for_a_model(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cached / "config.json").parent.mkdir(parents=True, exist_ok=True)
+    (cached / "config.json").write_text("{}")
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(cached / "config.json"))
+    assert backbones.find("somebody/model") is None, "no weights at all"
+    parts = ["model-1.safetensors", "model-2.safetensors"]
+    (cached / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict(zip("ab", parts, strict=True))}))
+    (cached / parts[0]).touch()
+    assert backbones.find("somebody/model") is None
+    (cached / parts[1]).touch()
+    assert backbones.find("somebody/model") == cached
 
 
 def test_a_model_that_no_wheel_carries_cannot_be_fetched_without_the_hub(cached: Path) -> None:

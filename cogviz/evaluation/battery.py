@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -304,7 +303,8 @@ def measure(
             left_out[name] = str(reason)
             continue
         part_rows = [
-            row for key, value in (found[name].items() if isinstance(found[name], dict) else [("", found[name])])
+            row
+            for key, value in (found[name].items() if isinstance(found[name], dict) else [("", found[name])])
             for row in _named(results.rows(value, model=listener.name, data=data), prefix, key)
         ]
         rows += part_rows

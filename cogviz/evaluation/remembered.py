@@ -118,4 +118,3 @@ def _sound(utterance: Utterance) -> str:
         content = np.ascontiguousarray(utterance.samples, dtype=np.float32).tobytes()
     mark = hashlib.blake2b(content, digest_size=12).hexdigest()
     return mark if utterance.enrolment is None else f"{mark} {_sound(utterance.enrolment)}"
-

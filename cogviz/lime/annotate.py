@@ -8,13 +8,11 @@ model behind an OpenAI-compatible URL for the same schema instead.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
-import os
 import re
-import urllib.request
 from collections.abc import Sequence
 
+from cogviz import endpoint
 from cogviz.eips import STEPS, Answer, Chain
 from cogviz.emotions import emotion as emotion_named
 from cogviz.emotions import intensity as intensity_k
@@ -180,22 +178,19 @@ def annotate_with_llm(
         AnnotationError: no answer, or none with the schema, within `tries`.
     """
     name, k = emotion_named(emotion), intensity_k(intensity)
-    ask = {"sentence": sentence.text, "tone": name.adjective, "intensity": f"{k:g} of 1.5"}
+    asked = {"sentence": sentence.text, "tone": name.adjective, "intensity": f"{k:g} of 1.5"}
     if emotion in sentence.readings:
-        ask["situation"] = sentence.readings[emotion].what
-    body = {"model": model, "messages": [{"role": "system", "content": _INSTRUCTION}, {"role": "user", "content": json.dumps(ask)}]}
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', '')}"}
-    problem = ""
-    for _ in range(tries):
-        try:
-            request = urllib.request.Request(f"{url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
-            with urllib.request.urlopen(request, timeout=timeout) as reply:
-                text = json.load(reply)["choices"][0]["message"]["content"]
-            found = json.loads(text[text.index("{") : text.rindex("}") + 1])
-            parts = {key: " ".join(found[key].split()) for key in (*STEPS, "response")}
-            if all(parts.values()) and not any(c in value for value in parts.values() for c in "<>[]"):
-                return Answer(parts.pop("response"), Chain(**parts))
-            problem = "a value is empty or has brackets"
-        except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            problem = f"{type(error).__name__}: {error}"
-    raise AnnotationError(f"{model} at {url} gave no usable annotation for {sentence.id} in {tries} tries ({problem})")
+        asked["situation"] = sentence.readings[emotion].what
+    messages = [{"role": "system", "content": _INSTRUCTION}, {"role": "user", "content": json.dumps(asked)}]
+    try:
+        return endpoint.ask(messages, _read, url=url, model=model, timeout=timeout, tries=tries)
+    except endpoint.EndpointError as error:
+        raise AnnotationError(f"{model} at {url} gave no usable annotation for {sentence.id} in {tries} tries ({error})") from None
+
+
+def _read(text: str) -> Answer:
+    found = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    parts = {key: " ".join(found[key].split()) for key in (*STEPS, "response")}
+    if not all(parts.values()) or any(c in value for value in parts.values() for c in "<>[]"):
+        raise ValueError("a value is empty or has brackets")
+    return Answer(parts.pop("response"), Chain(**parts))

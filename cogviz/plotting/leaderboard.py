@@ -65,7 +65,9 @@ def leaderboard(table: DataFrame, *, data: str, columns: Sequence[Column] = COLU
     for k, column in enumerate(shown):
         axes = theme.place(figure, left + k * (each + gap), top, each, row * len(models))
         _column(axes, here[here.measure == column.measure], column, models)
-        axes.set_yticks(range(len(models)), models if k == 0 else [""] * len(models), fontsize=11, fontweight="bold" if k == 0 else "normal")
+        axes.set_yticks(
+            range(len(models)), models if k == 0 else [""] * len(models), fontsize=11, fontweight="bold" if k == 0 else "normal"
+        )
         axes.tick_params(axis="y", length=0)
         axes.set_title(column.title, fontsize=theme.SMALL + 1, loc="left", color=page.ink, pad=8)
     return figure
