@@ -10,7 +10,7 @@ import pytest
 from scipy import signal
 
 from cogviz.audio import RATE, level_db
-from cogviz.evaluation.stimuli import REMOVALS, other_tone, other_words, remove
+from cogviz.evaluation.stimuli import REMOVALS, other_tone, other_words, remove, unrelated
 from cogviz.lime import prosody, world
 from cogviz.lime.measure import measure
 from cogviz.lime.voices import speak
@@ -208,3 +208,16 @@ def test_other_tone_is_another_variant_of_the_cell() -> None:
         assert made.emotion == heard.emotion != of.emotion
     with pytest.raises(ValueError, match="no variant"):
         other_tone(pool, [u for u in pool if u.emotion == "sad"][:1])
+
+
+def test_an_unrelated_recording_shares_the_speaker_only() -> None:
+    pool = corpus()
+    by_id = {u.id: u for u in pool}
+    for made in unrelated(pool, pool):
+        of = by_id[str(made.extra["of"])]
+        heard = next(u for u in pool if u.waveform is made.waveform)
+        assert heard.speaker == of.speaker
+        assert heard.sentence != of.sentence
+        assert heard.emotion != of.emotion
+    with pytest.raises(ValueError, match="another sentence in another emotion"):
+        unrelated(pool, [u for u in pool if u.sentence == "x"])

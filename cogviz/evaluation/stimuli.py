@@ -214,6 +214,22 @@ def other_words(utterances: Sequence[Utterance], pool: Sequence[Utterance]) -> l
     return _swapped(utterances, partners, "other_words", "other sentence of the same speaker in the same emotion")
 
 
+def unrelated(utterances: Sequence[Utterance], pool: Sequence[Utterance]) -> list[Utterance]:
+    """Put a recording of the same speaker that says something else in another emotion in the place of each utterance.
+
+    Raises:
+        ValueError: an utterance has no such partner in `pool`.
+    """
+    known: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
+    for u in pool:
+        known[u.corpus, u.speaker].append(u)
+
+    def partners(u: Utterance) -> list[Utterance]:
+        return [o for o in known[u.corpus, u.speaker] if o.sentence != u.sentence and o.emotion != u.emotion]
+
+    return _swapped(utterances, partners, "unrelated", "recording of another sentence in another emotion by the same speaker")
+
+
 def other_tone(utterances: Sequence[Utterance], pool: Sequence[Utterance]) -> list[Utterance]:
     """Put another variant of the same cell in the place of each utterance: the same words in another emotion.
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cogviz.eips import check_route
 from cogviz.models.batching import in_batches, spoken_seconds
+from cogviz.models.fingerprint import fingerprint
 from cogviz.models.protocol import PARTS, Heard, Passage, heard, written
 from cogviz.utterance import Utterance
 
@@ -144,6 +145,11 @@ class Answering(ABC):
         more = torch.tensor(word, device=self.model.device).expand(len(inputs["attention_mask"]), -1)
         logits = self._end_logits(extended(inputs, more, self.model.get_input_embeddings()), len(word) + 1)
         return logits[:, :-1].float().log_softmax(-1).gather(-1, more[..., None])[..., 0].mean(dim=1)
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these weights from others."""
+        return fingerprint(self.model, " ".join(self.labels), *self.begins)
 
     @property
     def heads(self) -> int:

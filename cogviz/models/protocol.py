@@ -47,9 +47,18 @@ def written(text: str) -> Utterance:
 
 
 class Listener(Protocol):
-    """Anything that hears an utterance and answers."""
+    """Anything that hears an utterance and answers.
+
+    Attributes:
+        name: what tables call it. fingerprint: changes with the weights and with what is asked; kept answers are found by it.
+    """
 
     name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells its answers from those of other weights (`models.fingerprint`)."""
+        ...
 
     def listen(self, utterances: Sequence[Utterance], *, route: str = "reason", progress: bool = True) -> list[Heard]:
         """Answer each utterance on a route; the same sound gets the same answer."""

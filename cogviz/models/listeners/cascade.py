@@ -10,6 +10,7 @@ import torch
 from cogviz.audio import RATE
 from cogviz.models import backbones
 from cogviz.models.batching import in_batches
+from cogviz.models.fingerprint import fingerprint
 from cogviz.models.listeners.naming import Naming
 from cogviz.models.listeners.readers import Reader
 from cogviz.utterance import Utterance
@@ -61,6 +62,11 @@ class Cascade(Naming):
     def __init__(self, reader: Reader, transcriber: Transcriber | None = None, *, name: str | None = None) -> None:
         self.reader, self.transcriber = reader, transcriber
         self.name = name or f"{transcriber.name if transcriber else 'true words'} > {reader.name}"
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these weights from others."""
+        return fingerprint(self.reader.fingerprint, *([self.transcriber.model] if self.transcriber else []))
 
     def scores(self, utterances: Sequence[Utterance], *, progress: bool = True) -> np.ndarray:
         """(N, 7) log p of the emotions of the words.

@@ -20,6 +20,11 @@ class Naming(ABC):
 
     name: str
 
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """What tells these weights from others."""
+
     @abstractmethod
     def scores(self, utterances: Sequence[Utterance], *, progress: bool = True) -> np.ndarray:
         """(N, 7) log p of the emotions."""

@@ -16,6 +16,7 @@ from cogviz.models import backbones
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.convert import WeightsError
 from cogviz.models.encoder import encode_layers
+from cogviz.models.fingerprint import fingerprint
 from cogviz.models.listeners.naming import Naming
 from cogviz.models.processing import frame_levels, pooled_frames
 from cogviz.utterance import Utterance
@@ -151,6 +152,11 @@ class LinearProbe(Naming):
                 f"{folder} holds no linear probe ({type(error).__name__}); train one with LinearProbe.fit(...).save(...)"
             ) from None
         return cls(Hearing(about["encoder"], device=device, batch=batch), weights, about["speakers"], name=about["name"])
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these weights from others."""
+        return fingerprint(self.hearing.encoder, self.weights)
 
     def scores(self, utterances: Sequence[Utterance], *, progress: bool = True) -> np.ndarray:
         """(N, 7) log p of the emotions of the tone; warns where a training speaker is among the utterances."""

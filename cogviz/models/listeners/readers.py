@@ -17,6 +17,7 @@ from cogviz.emotions import EMOTIONS
 from cogviz.lime.sentences import Sentence, sentences
 from cogviz.models import backbones
 from cogviz.models.batching import in_batches
+from cogviz.models.fingerprint import fingerprint
 from cogviz.models.listeners.prompts import LABELS
 from cogviz.models.meaning import SentenceEncoder
 
@@ -28,6 +29,11 @@ class Reader(Protocol):
     """Words in, emotions out."""
 
     name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from another."""
+        ...
 
     def __call__(self, texts: Sequence[str], *, progress: bool = True) -> np.ndarray:
         """(N, 7) log p of the emotions."""
@@ -63,6 +69,11 @@ class LanguageModelReader:
         self.model.to(device, dtype)
         self.name, self.batch = name.split("/")[-1], batch
         self._kept: dict[str, np.ndarray] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these weights, and the examples that are shown, from others."""
+        return fingerprint(self.model, *(s.text for s in (*drawn(EXAMPLES, seed=0), *drawn(CALIBRATING, seed=1))))
 
     def __call__(self, texts: Sequence[str], *, progress: bool = True) -> np.ndarray:
         """(N, 7) log p of the emotions; a text that came before is not computed again."""
@@ -135,6 +146,11 @@ class SentenceReader:
         known = sentences(kind="emotional", split="train")
         labels = [EMOTIONS.index(str(s.emotion)) for s in known]
         self.classifier = LogisticRegression(C=penalty, max_iter=2000).fit(self.encoder([s.text for s in known]), labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these weights from others."""
+        return fingerprint(self.encoder.model, {"coefficients": self.classifier.coef_})
 
     def __call__(self, texts: Sequence[str], *, progress: bool = True) -> np.ndarray:
         """(N, 7) log p of the emotions."""
