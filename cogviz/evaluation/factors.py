@@ -18,11 +18,10 @@ import numpy as np
 
 from cogviz import audio, statistics
 from cogviz.emotions import EMOTIONS
-from cogviz.evaluation.dominance import MIN_SENTENCES
 from cogviz.evaluation.parallel import over
 from cogviz.evaluation.stimuli import draw, neutrals
 from cogviz.lime import prosody, world
-from cogviz.statistics import Estimate
+from cogviz.statistics import MIN_SENTENCES, Estimate
 from cogviz.utterance import Utterance
 
 FACTORS = ("words", *prosody.FACTORS)

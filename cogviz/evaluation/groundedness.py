@@ -16,7 +16,6 @@ import numpy as np
 
 from cogviz import audio, statistics
 from cogviz.evaluation.claims import KINDS, Claim, claims
-from cogviz.evaluation.dominance import MIN_SENTENCES
 from cogviz.evaluation.parallel import over
 from cogviz.evaluation.stimuli import neutrals
 from cogviz.lime import world
@@ -24,7 +23,7 @@ from cogviz.lime.measure import measure
 from cogviz.lime.prosody import BAND_EDGES, NOISE_EDGES
 from cogviz.models.listener import Heard
 from cogviz.scoring import heard_words, normalised_words, word_recall
-from cogviz.statistics import Estimate
+from cogviz.statistics import MIN_SENTENCES, Estimate
 from cogviz.utterance import Utterance
 
 if TYPE_CHECKING:

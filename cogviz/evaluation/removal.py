@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cogviz import statistics
-from cogviz.evaluation.dominance import MIN_SENTENCES
 from cogviz.evaluation.items import COLUMNS, read_items
-from cogviz.statistics import Estimate
+from cogviz.statistics import MIN_SENTENCES, Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
