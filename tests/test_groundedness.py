@@ -19,6 +19,9 @@ from cogviz.lime.voices import speak
 from cogviz.models.listener import Heard
 from cogviz.utterance import Utterance
 
+LONG = "They moved our meeting to the garden."
+"""Long enough for a melody."""
+
 
 def said(text: str) -> dict[str, int]:
     return {c.kind: c.direction for c in claims(text)}
@@ -62,7 +65,7 @@ def test_the_text_about_the_sound_is_the_perception_or_all_of_a_free_text() -> N
     assert perception(Heard(u, "reason", "It sounds low.", None, None)) == "It sounds low."
 
 
-def rendered(name: str, text: str = "They moved our meeting to the garden.", sentence: str = "s", **changes: float) -> Utterance:
+def rendered(name: str, text: str = "They saw our house.", sentence: str = "s", **changes: float) -> Utterance:
     speech = speak(text, "espeak-us-m3")
     analysis = world.move(world.analyse(speech.samples, speech.rate, speech.words), rate=RATE)
     values = dict.fromkeys(prosody.PARAMETERS, 0.0) | changes
@@ -71,26 +74,31 @@ def rendered(name: str, text: str = "They moved our meeting to the garden.", sen
 
 
 def test_known_changes_are_measured_in_their_units() -> None:
-    changes = {"f0_level": 4.0, "duration": 0.3, "level": 8.0, "f0_final": 4.0, "f0_range": 0.6}
     noise = {f"noise_{low}": 2.0 for low in prosody.NOISE_EDGES[:-1]}
     tilt = {f"band_{low}": 6.0 for low in prosody.BAND_EDGES[:-1] if low >= 920}
-    neutral = rendered("neutral")
-    made = [rendered(name, **{name: value}) for name, value in changes.items()] + [rendered("noise", **noise), rendered("tilt", **tilt)]
+    neutral = rendered("neutral", LONG)
+    made = [
+        rendered("high", LONG, f0_level=4.0, level=8.0, **tilt),
+        rendered("slow", LONG, duration=0.3, f0_range=0.6),
+        rendered("rising", LONG, f0_final=4.0),
+        rendered("breathy", LONG, **noise),
+    ]
     found = relative(made, [neutral], jobs=1, progress=False)
     assert list(found.columns) == list(KINDS)
-    assert found["pitch"][0] == pytest.approx(4, abs=0.5)
-    assert found["tempo"][1] == pytest.approx(-0.3, abs=0.05)
-    assert found["loudness"][2] == pytest.approx(8, abs=0.5)
-    assert found["ending"][3] > 2
-    assert found["melody"][4] > 0.3
-    assert found["breathiness"][5] > NOTICED["breathiness"]
-    assert found["brightness"][6] == pytest.approx(6, abs=1)
-    for kind, column in (("pitch", 1), ("tempo", 0), ("loudness", 1), ("loudness", 0)):
-        assert abs(found[kind][column]) < NOTICED[kind]
+    high, slow, rising, breathy = found.to_dict("records")
+    assert high["pitch"] == pytest.approx(4, abs=0.5)
+    assert high["loudness"] == pytest.approx(8, abs=0.5)
+    assert high["brightness"] == pytest.approx(6, abs=1)
+    assert slow["tempo"] == pytest.approx(-0.3, abs=0.05)
+    assert rising["ending"] > 2
+    assert slow["melody"] > 0.3
+    assert breathy["breathiness"] > NOTICED["breathiness"]
+    for kind, of in (("tempo", high), ("melody", high), ("loudness", slow)):
+        assert abs(of[kind]) < NOTICED[kind], kind
 
 
 def test_a_speaker_without_this_sentence_in_neutral_is_compared_with_their_other_ones_and_silence_is_not_measured() -> None:
-    neutral = rendered("neutral", "We saw a yellow house near the river.", "other")
+    neutral = rendered("neutral", "We saw a yellow door.", "other")
     fast = rendered("fast", duration=-0.5)
     stranger = replace(fast, id="stranger", speaker="q")
     silent = replace(fast, id="silent", waveform=np.zeros(RATE, np.float32))

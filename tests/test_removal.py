@@ -30,7 +30,7 @@ def test_what_a_listener_loses_is_measured_and_judged() -> None:
     found = removal(table({UNTOUCHED: 0.8, "flat_pitch": 0.4, "low_pass": 0.8, "silence": 1 / 7}))
     for edit, truth in (("flat_pitch", 0.4), ("low_pass", 0.0), ("silence", 0.8 - 1 / 7)):
         assert found[edit].drop.low <= truth <= found[edit].drop.high
-        assert found[edit].untouched.value - found[edit].accuracy.value == pytest.approx(found[edit].drop.value)
+        assert found[edit].before.value - found[edit].accuracy.value == pytest.approx(found[edit].drop.value)
         assert found[edit].accuracy.chance == pytest.approx(1 / 7, abs=0.01)
     assert [found[e].verdict for e in ("flat_pitch", "low_pass", "silence")] == ["needed", "undecided", "needed"]
     assert found["silence"].accuracy.n == 210
@@ -46,6 +46,13 @@ def test_intervals_cover_the_truth_and_pairing_makes_them_narrow(monkeypatch: py
     alike = table({UNTOUCHED: 0.6})
     drop = removal(pd.concat([alike, alike.assign(edit="resynthesis")]))["resynthesis"].drop
     assert (drop.value, drop.low, drop.high) == (0, 0, 0)  # the same answers, item by item
+
+
+def test_another_reference_takes_out_what_the_vocoder_does() -> None:
+    found = removal(table({UNTOUCHED: 1.0, "resynthesis": 0.7, "flat_pitch": 0.7}, sentences=60), reference="resynthesis")
+    assert set(found) == {UNTOUCHED, "flat_pitch"}
+    assert found["flat_pitch"].drop.low <= 0 <= found["flat_pitch"].drop.high
+    assert found[UNTOUCHED].verdict == "in the way"
 
 
 def test_removal_that_helps_is_in_the_way_and_few_sentences_give_no_verdict() -> None:

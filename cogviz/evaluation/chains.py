@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cogviz.eips import STEPS, Chain, thought
 from cogviz.emotions import EMOTIONS, emotion
 from cogviz.evaluation.stimuli import draw
-from cogviz.models.listener import Heard
 from cogviz.scoring import heard_words
 from cogviz.utterance import Utterance
+
+if TYPE_CHECKING:
+    from cogviz.models.listener import Heard
 
 OWN = "own"
 EARLY = tuple(f"early_{n}" for n in range(len(STEPS)))

@@ -16,14 +16,15 @@ import numpy as np
 
 from cogviz import statistics
 from cogviz.evaluation.chains import EARLY, OWN, edits
-from cogviz.models.listener import Heard
-from cogviz.statistics import MIN_SENTENCES, Estimate
+from cogviz.evaluation.dominance import MIN_SENTENCES
+from cogviz.statistics import Estimate
 from cogviz.utterance import Utterance
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cogviz.evaluation.items import Table
+    from cogviz.models.listener import Heard
 
 COLUMNS = ("item", "edit", "sound", "chain", "told", "sentence", "speaker")
 
@@ -76,7 +77,8 @@ class Followed:
     """Whom the responses follow where the edited chain says one emotion and the sound another.
 
     Attributes:
-        chain, sound: share of responses that answer to the chain's, the sound's emotion; chance is prediction-marginal. neither: the rest.
+        chain, sound: share of responses that answer to the emotion of the edited part, of the sound; chance is prediction-marginal. Under
+            "swapped" the sound stands alone against the chain; under the others the unedited steps mostly go with it. neither: the rest.
         index: chain / (chain + sound): 0 ignores its chain, 1 only follows its chain; NaN where nothing follows either.
         difference: chain - sound.
         sentences: number of distinct sentences.

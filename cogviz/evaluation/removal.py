@@ -24,13 +24,13 @@ class Removal:
     """What one removal does to the answers, on the items that were heard both ways.
 
     Attributes:
-        accuracy: share of answers that still name the voice's emotion; chance is prediction-marginal. untouched: the same before the removal.
-        drop: untouched - accuracy, paired; `chance` is 0.
+        accuracy: share of answers that still name the voice's emotion; chance is prediction-marginal. before: the same under the reference.
+        drop: before - accuracy, paired; chance is 0.
         sentences: number of distinct sentences.
     """
 
     accuracy: Estimate
-    untouched: Estimate
+    before: Estimate
     drop: Estimate
     sentences: int
 
@@ -42,15 +42,16 @@ class Removal:
         return "needed" if self.drop.low > 0 else "in the way" if self.drop.high < 0 else "undecided"
 
 
-def removal(table: Table) -> dict[str, Removal]:
+def removal(table: Table, *, reference: str = UNTOUCHED) -> dict[str, Removal]:
     """Measure every removal in a table of answers against the untouched sounds.
 
     Args:
-        table: columns `item` (id of the original), `edit` ("untouched", or what was removed), and those of `items.COLUMNS`. An item without
-            answer to the untouched sound, or whose voice carries no emotion, is left out.
+        table: columns `item` (id of the original), `edit` ("untouched", or what was removed), and those of `items.COLUMNS`; `voice` and `words`
+            are the original's. An item without answer under the reference, or whose voice carries no emotion, is left out.
+        reference: the edit to compare with. "resynthesis" takes out what the vocoder alone does, for the removals that go through it.
 
     Raises:
-        ValueError: a column is missing, no item is untouched, an item stands twice under one edit, or nothing was removed.
+        ValueError: a column is missing, no item has the reference, an item stands twice under one edit, or nothing was removed.
     """
     import pandas as pd
 
@@ -61,21 +62,21 @@ def removal(table: Table) -> dict[str, Removal]:
         first = frame[twice].iloc[0]
         raise ValueError(f"item {first['item']} stands more than once under {first['edit']}")
     frame = frame.assign(hit=_hits(frame)).dropna(subset="voice")
-    before = frame[frame.edit == UNTOUCHED].set_index("item")
-    edits = [edit for edit in frame.edit.unique() if edit != UNTOUCHED]
+    before = frame[frame.edit == reference].set_index("item")
+    edits = [edit for edit in frame.edit.unique() if edit != reference]
     if before.empty or not edits:
-        raise ValueError(f"nothing to compare: the table needs items whose edit is {UNTOUCHED!r} and others")
+        raise ValueError(f"nothing to compare: the table needs items whose edit is {reference!r} and others")
     found = {}
     for edit in edits:
         after = frame[(frame.edit == edit) & frame["item"].isin(before.index)]
         if after.empty:
-            raise ValueError(f"no item of {edit} was heard untouched; the column item must hold the originals' ids")
+            raise ValueError(f"no item of {edit} has an answer under {reference}; the column item must hold the originals' ids")
         same = before.loc[after["item"]]
         clusters = {"sentences": after.sentence.astype(str).tolist(), "speakers": after.speaker.astype(str).tolist()}
         hit, hit_before = after.hit.to_numpy(), same.hit.to_numpy()
         found[str(edit)] = Removal(
             accuracy=statistics.mean(hit, chance=_chance(after), **clusters),
-            untouched=statistics.mean(hit_before, chance=_chance(same), **clusters),
+            before=statistics.mean(hit_before, chance=_chance(same), **clusters),
             drop=statistics.mean(hit_before - hit, chance=0.0, **clusters),
             sentences=after.sentence.nunique(),
         )
