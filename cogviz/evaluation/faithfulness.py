@@ -16,7 +16,7 @@ import numpy as np
 
 from cogviz import statistics
 from cogviz.evaluation.chains import EARLY, OWN, edits
-from cogviz.evaluation.dominance import MIN_SENTENCES
+from cogviz.statistics import MIN_SENTENCES
 from cogviz.statistics import Estimate
 from cogviz.utterance import Utterance
 
