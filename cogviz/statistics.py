@@ -11,6 +11,8 @@ from scipy.special import ndtr, stdtrit
 SPEAKERS_FOR_TWO_WAY = 10
 """From this number of speakers on, speakers are resampled too; below it the interval speaks for these speakers only."""
 
+_AT_ONCE = 50  # draws, so that many items and clusters fit into memory
+
 MIN_SENTENCES = 5
 """Fewer sentences than this give no verdict: resampling so few clusters cannot show how far sentences differ."""
 
@@ -59,13 +61,16 @@ class Resampled:
         """Return one figure with its interval, from quantile `tail` to 1 - `tail` of the draws; a draw in which it is not finite is left out.
 
         Args:
-            recentre: move the interval so that the draws' mean falls on the value; for statistics that a resample biases, such as entropies.
+            recentre: move the interval so that the draws' mean falls on the value (and widen it to hold the value, where few draws are far off);
+                for statistics that a resample biases, such as entropies.
         """
         value, draws = float(self.value[column]), self.draws[:, column]
         kept = draws[np.isfinite(draws)]
         low, high = np.nan, np.nan
         if not np.isnan(self.tail) and len(kept):
-            low, high = np.quantile(kept, [self.tail, 1 - self.tail]) + (value - kept.mean() if recentre else 0.0)
+            low, high = np.quantile(kept, [self.tail, 1 - self.tail])
+            if recentre:
+                low, high = min(low + value - kept.mean(), value), max(high + value - kept.mean(), value)
         return Estimate(value, float(low), float(high), self.n, chance, self.scope)
 
 
@@ -110,11 +115,19 @@ def _clusters(n: int, sentences: Sequence[str], speakers: Sequence[str], draws: 
     speaker_ids, speaker_of = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
     both = len(speaker_ids) >= SPEAKERS_FOR_TWO_WAY
     draw = np.random.default_rng(seed)
-    drawn: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for _ in range(draws):
-        for counts, size in zip(drawn, (len(sentence_ids), len(speaker_ids))[: 1 + both], strict=False):
-            counts.append(np.bincount(draw.integers(size, size=size), minlength=size).astype(np.uint16))
-    return _Clusters(sentence_of, speaker_of, np.array(drawn[0]), np.array(drawn[1]) if both else None)
+    return _Clusters(
+        sentence_of, speaker_of, _drawn(len(sentence_ids), draws, draw), _drawn(len(speaker_ids), draws, draw) if both else None
+    )
+
+
+def _drawn(size: int, draws: int, draw: np.random.Generator) -> np.ndarray:
+    """(draws, size) how often each of `size` clusters comes when as many are drawn with replacement."""
+    parts = []
+    for start in range(0, draws, _AT_ONCE):
+        rows = min(_AT_ONCE, draws - start)
+        picked = draw.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
+        parts.append(np.bincount(picked.ravel(), minlength=rows * size).reshape(rows, size).astype(np.uint16))
+    return np.concatenate(parts)
 
 
 def resample(
@@ -148,17 +161,15 @@ def resample_sums(values: np.ndarray, *, sentences: Sequence[str], speakers: Seq
     """Do the same for the sums of columns, (n, m): what is a function of sums costs a matrix product and no loop (see `Resampled.map`)."""
     values = np.asarray(values, dtype=float)
     clusters = _clusters(len(values), sentences, speakers, draws, seed)
-    if clusters.speakers is None:
-        of_sentence = np.zeros((clusters.sentences.shape[1], values.shape[1]))
-        np.add.at(of_sentence, clusters.sentence_of, values)
-        found = np.stack([s @ of_sentence for s in clusters.sentences])
-    else:
-        cells = np.zeros((clusters.sentences.shape[1], clusters.speakers.shape[1], values.shape[1]))
-        np.add.at(cells, (clusters.sentence_of, clusters.speaker_of), values)
-        found = np.stack(
-            [np.tensordot(p, np.tensordot(s, cells, axes=1), axes=1) for s, p in zip(clusters.sentences, clusters.speakers, strict=True)]
-        )
-    return Resampled(values.sum(axis=0), found, len(values), clusters.tail, clusters.scope)
+    size = clusters.sentences.shape[1], 1 if clusters.speakers is None else clusters.speakers.shape[1], values.shape[1]
+    cells = np.zeros(size)
+    np.add.at(cells, (clusters.sentence_of, clusters.speaker_of if clusters.speakers is not None else 0), values)
+    found = []
+    for start in range(0, draws, _AT_ONCE):
+        by_speaker = (clusters.sentences[start : start + _AT_ONCE].astype(float) @ cells.reshape(size[0], -1)).reshape(-1, *size[1:])
+        often = np.ones((len(by_speaker), 1)) if clusters.speakers is None else clusters.speakers[start : start + _AT_ONCE]
+        found.append(np.einsum("dp,dpm->dm", often, by_speaker))
+    return Resampled(values.sum(axis=0), np.concatenate(found), len(values), clusters.tail, clusters.scope)
 
 
 def bootstrap(

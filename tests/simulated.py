@@ -89,7 +89,7 @@ def probabilities(
     draw: np.random.Generator,
 ) -> np.ndarray:
     """(n, 7) of a conditional logit whose weights of words and voice, and whose leaning to each answer, differ among sentences and speakers."""
-    lean = np.broadcast_to(np.array(bias), (len(table), SIZE)).copy()
+    lean = np.tile(np.array(bias, dtype=float), (len(table), 1))
     weight = np.array([words, voice]) + np.zeros((len(table), 2))
     for column, by in ((table.sentence, sentence), (table.speaker, speaker)):
         lean += spread(column, by, draw, columns=SIZE)

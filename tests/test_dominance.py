@@ -41,11 +41,10 @@ def test_intervals_of_a_mixture_cover_the_truth():
 
 
 def test_coin_is_undecided_and_at_chance():
-    for seed in range(3):
-        found = following(mixture(seed=seed))
-        assert found.verdict == "undecided"
-        assert covers(found.together, found.together.chance)
-        assert found.uniform_chance == 1 / 7
+    found = [following(mixture(seed=seed)) for seed in range(8)]
+    assert {f.verdict for f in found} == {"undecided"}
+    assert sum(covers(f.together, f.together.chance) for f in found) >= 6
+    assert {f.uniform_chance for f in found} == {1 / 7}
 
 
 def test_favourite_answer_is_no_verdict_even_where_it_is_often_the_tone():

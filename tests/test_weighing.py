@@ -87,7 +87,7 @@ def test_what_cannot_be_weighed_is_refused():
         cue_weighting(table[table.words == "sad"])
     with pytest.raises(ValueError, match="voice of all items carries sad"):
         cue_weighting(table[table.voice == "sad"])
-    with pytest.raises(ValueError, match="words of all items carries no emotion"):
+    with pytest.raises(ValueError, match="no item whose words and voice both carry an emotion"):
         cue_weighting(table.assign(words=None))
     with pytest.raises(ValueError, match="never disagree"):
         cue_weighting(table[table.words == table.voice])

@@ -18,11 +18,13 @@ from cogviz.evaluation import (
     dominance,
     factors,
     faithfulness,
+    gate,
     grid,
     groundedness,
     heldout,
     information,
     intensities,
+    recognisers,
     removal,
     responses,
     results,
@@ -83,9 +85,17 @@ class Subject:
     """One listener and what it is measured on; each answer is asked for once, when a part of the battery first needs it."""
 
     def __init__(
-        self, listener: Remembered, utterances: Sequence[Utterance], *, budget: Budget, judge: Any, sounds: Path | None, progress: bool
+        self,
+        listener: Remembered,
+        utterances: Sequence[Utterance],
+        *,
+        budget: Budget,
+        judge: Any,
+        valid: gate.Gate | None,
+        sounds: Path | None,
+        progress: bool,
     ) -> None:
-        self.listener, self.pool, self.judge, self.sounds, self.progress = listener, utterances, judge, sounds, progress
+        self.listener, self.pool, self.judge, self.valid, self.sounds, self.progress = listener, utterances, judge, valid, sounds, progress
         self.items = choose(utterances, budget.items)
         self.edited = choose(self.items, budget.edited)
         self.targets = choose_targets(self.items, budget.targets)
@@ -105,6 +115,10 @@ class Subject:
     def direct(self) -> pd.DataFrame:
         """Answers on the direct route, as a table."""
         return heldout.answers(self.listener.listen(self.items, route="direct", progress=self.progress))
+
+    def gated(self, measurement: Callable[[pd.DataFrame], Any]) -> Any:
+        """A measure of all answers, and of those to valid stimuli where the gate is known."""
+        return measurement(self.answers) if self.valid is None else gate.gated(measurement, self.answers, self.valid)
 
     def scores(self, utterances: Sequence[Utterance]) -> np.ndarray:
         """(N, 7) log p of the labels."""
@@ -165,6 +179,7 @@ def _dependence(s: Subject) -> Any:
 
 
 def _removal(s: Subject) -> Any:
+    """Against the untouched sound; what goes through the vocoder also against what that alone does."""
     kinds = [k for k in stimuli.REMOVALS if k != "silence"]
     neutral = stimuli.neutrals([*s.pool, *s.edited])
     if any((u.corpus, u.speaker, u.sentence) not in neutral for u in s.edited):
@@ -172,7 +187,9 @@ def _removal(s: Subject) -> Any:
     made = stimuli.remove(s.edited, kinds, pool=s.pool, progress=s.progress)
     tables = [s.table(s.edited, s.named(s.edited), edit=removal.UNTOUCHED)]
     tables += [s.table(sounds, s.named(sounds), edit=kind) for kind, sounds in made.items()]
-    return removal.removal(pd.concat(tables, ignore_index=True).rename(columns={"id": "item"}))
+    table = pd.concat(tables, ignore_index=True).rename(columns={"id": "item"})
+    beyond = removal.removal(table, reference="resynthesis")
+    return removal.removal(table) | {f"{k}_beyond_vocoder": beyond[k] for k in ("flat_pitch", "neutral_timing") if k in beyond}
 
 
 def _grid(s: Subject) -> Any:
@@ -217,7 +234,10 @@ def _specificity(table: Callable[[Subject], pd.DataFrame]) -> Callable[[Subject]
 
 
 def _divergence(s: Subject) -> Any:
-    return responses.response_divergence(s.answers)
+    """The second answer to a recording is that to its resynthesis, which sounds the same: decoding is greedy, so the same sound gets the same."""
+    again = stimuli.remove(s.edited, ("resynthesis",), progress=False)["resynthesis"]
+    tables = [heldout.answers(s.listener.listen(sounds, progress=s.progress)) for sounds in (s.edited, again)]
+    return responses.response_divergence(pd.concat(tables, ignore_index=True))
 
 
 def _faithfulness(s: Subject) -> Any:
@@ -248,13 +268,12 @@ def _scored(s: Subject) -> pd.DataFrame:
 
 
 PARTS: Mapping[str, tuple[str, Callable[[Subject], Any]]] = {
-    "naming the voice": ("", lambda s: dominance.accuracy(s.answers)),
-    "following": ("", lambda s: dominance.following(s.answers)),
+    "naming the voice": ("", lambda s: s.gated(dominance.accuracy)),
+    "following": ("", lambda s: s.gated(dominance.following)),
     "information split": ("", lambda s: information.information_split(s.answers)),
-    "cue weighting": ("", lambda s: weighing.cue_weighting(s.answers)),
+    "cue weighting": ("", lambda s: s.gated(weighing.cue_weighting)),
     "two readings": ("readings", lambda s: agreement.agreement(s.answers)),
     "following, scored": ("scored", lambda s: dominance.following(_scored(s))),
-    "cue weighting, scored": ("scored", lambda s: weighing.cue_weighting(_scored(s))),
     "LISTEN grid": ("", _grid),
     "audio dependence": ("", _dependence),
     "removing the tone": ("without", _removal),
@@ -269,6 +288,26 @@ PARTS: Mapping[str, tuple[str, Callable[[Subject], Any]]] = {
 """Part -> what its rows are called before the measure, and how it is measured."""
 
 
+def validity(utterances: Sequence[Utterance], *, progress: bool = True) -> gate.Gate:
+    """Train the two recognisers on a set of stimuli, in folds, and say which conditions (words x voice) carry what they should.
+
+    Raises:
+        ValueError: too few speakers, sentences or emotions to train on some and test on others.
+    """
+    spoken = [u for u in utterances if u.emotion in EMOTIONS]
+    sentences, speakers = [u.sentence for u in spoken], [u.speaker for u in spoken]
+    voices = [str(u.emotion) for u in spoken]
+    table = {"words": [u.lexical_emotion for u in spoken], "voice": voices, "sentence": sentences, "speaker": speakers}
+    features = recognisers.acoustic_features(spoken, jobs=-1, progress=progress)
+    table["heard"] = recognisers.hear_voices(features, voices, speakers=speakers, sentences=sentences).tolist()
+    if all(u.lexical_emotion for u in spoken):
+        groups = [str(u.extra.get("template") or u.sentence) for u in spoken]
+        table["read"] = recognisers.read_words(
+            [u.text for u in spoken], [str(u.lexical_emotion) for u in spoken], sentences=groups
+        ).tolist()
+    return gate.validity_gate(table)
+
+
 def measure(
     listener: Remembered,
     utterances: Sequence[Utterance],
@@ -277,6 +316,7 @@ def measure(
     judge: Any,
     budget: Budget | None = None,
     parts: Sequence[str] | None = None,
+    valid: gate.Gate | None = None,
     sounds: Path | None = None,
     progress: bool = True,
 ) -> Measured:
@@ -284,6 +324,7 @@ def measure(
 
     Args:
         judge: of responses, such as `rewards.evaluation_judge()`; never the one that gave the reward.
+        valid: from `validity`; the headline figures are then also given for the conditions alone that carry what they should.
         sounds: folder for the renderings of the factors, which all models then share.
 
     Raises:
@@ -291,7 +332,7 @@ def measure(
     """
     if unknown := set(parts or ()) - set(PARTS):
         raise ValueError(f"unknown part {sorted(unknown)[0]!r} of the battery; choose from {', '.join(PARTS)}")
-    subject = Subject(listener, utterances, budget=budget or Budget(), judge=judge, sounds=sounds, progress=progress)
+    subject = Subject(listener, utterances, budget=budget or Budget(), judge=judge, valid=valid, sounds=sounds, progress=progress)
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     found: dict[str, Any] = {}

@@ -16,8 +16,7 @@ import numpy as np
 
 from cogviz import statistics
 from cogviz.evaluation.chains import EARLY, OWN, edits
-from cogviz.statistics import MIN_SENTENCES
-from cogviz.statistics import Estimate
+from cogviz.statistics import MIN_SENTENCES, Estimate
 from cogviz.utterance import Utterance
 
 if TYPE_CHECKING:

@@ -79,7 +79,7 @@ def validity_gate(table: Table, *, margin: float = MARGIN) -> Gate:
     it names that emotion where it is not; and it needs `MIN_SENTENCES` sentences. A recogniser whose column the table lacks decides nothing.
 
     Raises:
-        ValueError: a column is missing, `heard` and `read` are both missing, or the voices (the words) carry one emotion only.
+        ValueError: a column is missing, `heard` and `read` are both missing, or the voices (the words) carry one emotion only, or none.
     """
     import pandas as pd
 
@@ -90,6 +90,8 @@ def validity_gate(table: Table, *, margin: float = MARGIN) -> Gate:
         raise ValueError("the table has neither column heard (voices, from the sound alone) nor read (words, from the text alone)")
     by = tuple(name for name in BY if name in frame)
     frame = frame[frame.voice.notna()].reset_index(drop=True)
+    if frame.empty:
+        raise ValueError("no stimulus whose voice carries an emotion")
     codes = {name: emotion_codes(frame[name]) for pair in judges for name in pair}
     for truth, found in judges:
         known = np.unique(codes[truth][codes[truth] >= 0])

@@ -71,10 +71,13 @@ def cue_weighting(table: Table) -> Weighing:
     every = read_items(table)
     crossed = every.where((every.voice >= 0) & (every.words >= 0))
     items = crossed.where(crossed.answer >= 0)
+    if not len(crossed.voice):
+        raise ValueError("no item whose words and voice both carry an emotion")
     for name in ("voice", "words"):
         if len(kinds := np.unique(getattr(crossed, name))) < 2:
-            only = EMOTIONS[kinds[0]] if len(kinds) else "no emotion"
-            raise ValueError(f"the {name} of all items carries {only}: weighing needs at least two emotions in words and in voice")
+            raise ValueError(
+                f"the {name} of all items carries {EMOTIONS[kinds[0]]}: weighing needs two emotions or more in words and in voice"
+            )
     if not len(items.answer):
         raise ValueError("no answer names an emotion: there is nothing to weigh")
     if (items.words == items.voice).all():
