@@ -14,7 +14,7 @@ from typing import Any
 
 import cogviz
 
-MEASURES = ("dominance", "humans")
+MEASURES = ("dominance", "all", "humans")
 ENROL = "hear each voice relative to a neutral recording of its speaker (another sentence) in the same data"
 
 
@@ -157,10 +157,21 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("measure", choices=MEASURES)
     evaluate.add_argument("--model", nargs="+", default=["nano-baseline", "nano-aligned"])
     evaluate.add_argument(
-        "--data", required=True, help="dataset folder, or ravdess=FOLDER / emodb=FOLDER, or (humans) a results file of the listening test"
+        "--data",
+        required=True,
+        nargs="+",
+        help="dataset folder, or CORPUS=FOLDER (see `cogviz corpora`), for `all` also several; or (humans) a results file of the listening test",
     )
-    evaluate.add_argument("--limit", type=int, help="only the first so many utterances")
-    evaluate.add_argument("--enrol", action="store_true", help=ENROL)
+    evaluate.add_argument("--limit", type=int, help="dominance: only the first so many utterances")
+    evaluate.add_argument("--enrol", action="store_true", help=f"dominance: {ENROL}")
+    evaluate.add_argument(
+        "--output", type=Path, default=Path("reports/evaluation"), help="all: folder of rows.json, table.md and the figures"
+    )
+    evaluate.add_argument("--items", type=int, default=500, help="all: utterances answered, a dataset (default: 500)")
+    evaluate.add_argument("--edited", type=int, default=140, help="all: of these, so many with their sound or chain edited (default: 140)")
+    evaluate.add_argument("--targets", type=int, default=20, help="all: so many rendered anew for factors and thresholds (default: 20)")
+    evaluate.add_argument("--part", nargs="+", help="all: only these parts of the battery")
+    evaluate.add_argument("--device", default="auto", help="all: auto, cuda or cpu")
     evaluate.add_argument(
         "--json",
         type=Path,
@@ -328,10 +339,15 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.measure == "all":
+        return _evaluate_all(options)
+    if len(options.data) > 1:
+        raise ValueError(f"{options.measure} takes one --data; `cogviz evaluate all` takes several")
+    data = options.data[0]
     if options.measure == "humans":
         from cogviz.evaluation import humans
 
-        rows = humans.evaluate(Path(options.data))
+        rows = humans.evaluate(Path(data))
     else:
         from cogviz.evaluation import heldout
         from cogviz.models.listener import CogAudioListener
@@ -340,12 +356,30 @@ def _evaluate(options: argparse.Namespace) -> int:
 
         for model in options.model:
             folder(model)
-        name, utterances = _utterances(options.data, options.limit)
+        name, utterances = _utterances(data, options.limit)
         if options.enrol:
             name, utterances = f"{name}, enrolled", enrol(utterances)
         rows = [row for model in options.model for row in heldout.evaluate(CogAudioListener(model), utterances, data=name)[0]]
     _print_rows(rows, _say(options.json))
     _write_json(rows, options.json)
+    return 0
+
+
+def _evaluate_all(options: argparse.Namespace) -> int:
+    from cogviz import benchmark
+    from cogviz.evaluation.battery import Budget
+
+    benchmark.run(
+        options.model,
+        options.data,
+        options.output,
+        budget=Budget(options.items, options.edited, options.targets),
+        parts=options.part,
+        device=options.device,
+    )
+    print(f"{options.output / 'table.md'}, rows.json and a figure a dataset beside it")
+    if options.json is not None:
+        _write_json(json.loads((options.output / "rows.json").read_text(encoding="utf-8")), options.json)
     return 0
 
 

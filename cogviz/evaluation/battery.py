@@ -67,6 +67,17 @@ class Measured:
     answers: pd.DataFrame
 
 
+STIMULI = "stimuli"
+"""Under this name stands, among the models, what the gate finds in the stimuli themselves."""
+
+GATE_SHOWN: Mapping[str, str] = {
+    "gate_voice_balanced_accuracy": "an acoustic recogniser that knows no model names the voice in",
+    "gate_words_balanced_accuracy": "a reader the words in",
+    "gate_kept": "share in valid conditions",
+}
+"""Of the gate's rows, those that pages show."""
+
+
 def choose(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
     """Return about `count` utterances in whole cells (one speaker, one sentence, all tones), spread evenly over what the words say."""
     cells: dict[tuple[str, str], list[Utterance]] = {}
@@ -89,14 +100,15 @@ class Subject:
         listener: Remembered,
         utterances: Sequence[Utterance],
         *,
+        pool: Sequence[Utterance],
         budget: Budget,
         judge: Any,
         valid: gate.Gate | None,
         sounds: Path | None,
         progress: bool,
     ) -> None:
-        self.listener, self.pool, self.judge, self.valid, self.sounds, self.progress = listener, utterances, judge, valid, sounds, progress
-        self.items = choose(utterances, budget.items)
+        self.listener, self.items, self.pool, self.judge = listener, utterances, pool, judge
+        self.valid, self.sounds, self.progress = valid, sounds, progress
         self.edited = choose(self.items, budget.edited)
         self.targets = choose_targets(self.items, budget.targets)
 
@@ -308,12 +320,18 @@ def validity(utterances: Sequence[Utterance], *, progress: bool = True) -> gate.
     return gate.validity_gate(table)
 
 
+def rows_of_gate(valid: gate.Gate, *, data: str) -> list[dict[str, Any]]:
+    """Return what the gate finds in the stimuli, as rows."""
+    return results.rows(valid, model=STIMULI, data=data)
+
+
 def measure(
     listener: Remembered,
     utterances: Sequence[Utterance],
     *,
     data: str,
     judge: Any,
+    pool: Sequence[Utterance] = (),
     budget: Budget | None = None,
     parts: Sequence[str] | None = None,
     valid: gate.Gate | None = None,
@@ -323,6 +341,7 @@ def measure(
     """Run the battery, or some `parts` of it. Interrupted, it goes on where it was: what the listener said is kept.
 
     Args:
+        utterances: what is answered, from `choose`. pool: where other recordings of the same speakers are found; empty: `utterances`.
         judge: of responses, such as `rewards.evaluation_judge()`; never the one that gave the reward.
         valid: from `validity`; the headline figures are then also given for the conditions alone that carry what they should.
         sounds: folder for the renderings of the factors, which all models then share.
@@ -332,7 +351,16 @@ def measure(
     """
     if unknown := set(parts or ()) - set(PARTS):
         raise ValueError(f"unknown part {sorted(unknown)[0]!r} of the battery; choose from {', '.join(PARTS)}")
-    subject = Subject(listener, utterances, budget=budget or Budget(), judge=judge, valid=valid, sounds=sounds, progress=progress)
+    subject = Subject(
+        listener,
+        utterances,
+        pool=pool or utterances,
+        budget=budget or Budget(),
+        judge=judge,
+        valid=valid,
+        sounds=sounds,
+        progress=progress,
+    )
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     found: dict[str, Any] = {}

@@ -27,6 +27,9 @@ ADAPTERS = {
 PROBE = "probe:"
 """What stands before the folder of a linear probe."""
 
+LINEAR_PROBE = "linear-probe"
+"""The pure hearer that is shipped."""
+
 
 def _cascade(device: Device, batch: int | None) -> Listener:
     from cogviz.models.listeners.cascade import Cascade, Transcriber
@@ -70,7 +73,7 @@ def load_listener(name: str | Path, *, device: str = "auto", batch: int | None =
     """Return a listener by its name. Nothing is fetched: weights come from this machine (`cogviz weights fetch NAME` brings them).
 
     Args:
-        name: one of our variants; a folder, or a hub name, of a CogAudio checkpoint or of a model that `ADAPTERS` knows; one of `READERS`;
+        name: one of our variants, or "linear-probe"; a folder, or a hub name, of a CogAudio checkpoint or of a model that `ADAPTERS` knows; one of `READERS`;
             or "probe:FOLDER".
         device: auto, cuda or cpu. batch: utterances at once; None: found automatically.
 
@@ -81,6 +84,8 @@ def load_listener(name: str | Path, *, device: str = "auto", batch: int | None =
     text, chosen = str(name), choose(device)
     if text in READERS:
         return READERS[text](chosen, batch)
+    if text == LINEAR_PROBE:
+        text = f"{PROBE}{zoo.checkpoints() / LINEAR_PROBE}"
     if text.startswith(PROBE):
         from cogviz.models.listeners.probe import LinearProbe
 
@@ -91,7 +96,7 @@ def load_listener(name: str | Path, *, device: str = "auto", batch: int | None =
     if folder is None:
         if text.count("/") != 1:  # no hub name
             raise UnknownModel(
-                f"unknown model {text!r}; choose {', '.join([*zoo.VARIANTS, *READERS])}, {PROBE}FOLDER, or a folder or hub name of a model "
+                f"unknown model {text!r}; choose {', '.join([*zoo.VARIANTS, *READERS, LINEAR_PROBE])}, {PROBE}FOLDER, or a folder or hub name of a model "
                 f"of type {', '.join(['cogaudio', *ADAPTERS])}"
             )
         folder = backbones.resolve(text)

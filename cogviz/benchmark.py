@@ -1,0 +1,193 @@
+"""One table: many models, many datasets, the whole battery; `cogviz evaluate all`. Rows as JSON, a figure a dataset, a page of Markdown."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cogviz import corpora
+from cogviz.audio import AudioError
+from cogviz.evaluation import battery, gate
+from cogviz.evaluation.remembered import Remembered
+from cogviz.lime import dataset
+from cogviz.models.listeners import load_listener
+from cogviz.plotting import leaderboard, theme
+from cogviz.training import rewards
+from cogviz.utterance import Utterance
+
+SHOWN: Mapping[str, str] = {
+    "voice_balanced_accuracy": "names the voice",
+    "readings_scored": "… by its likeliest label",
+    "follows_voice": "conflict: follows the voice",
+    "follows_words": "conflict: follows the words",
+    "gated_follows_voice": "… valid conditions: the voice",
+    "gated_follows_words": "… valid conditions: the words",
+    "information_from_voice": "information from the voice",
+    "information_from_words": "information from the words",
+    "weight_of_voice": "weight of the voice",
+    "weight_of_words": "weight of the words",
+    "accuracy_drop_other_tone": "lost with another tone",
+    "accuracy_drop_silence": "lost with silence",
+    "text_only_ratio": "kept where words are only read",
+    "override_threshold": "override threshold (k)",
+    "reasoned_response_tells_voice": "response tells the voice",
+    "direct_response_tells_voice": "… on the direct route",
+    "chain_follows_swapped_index": "response follows a swapped chain",
+    "grounded_lift": "chain's claims beyond chance",
+    "unparsed": "unparsed",
+}
+"""Measures of the Markdown page, in its order, and what they are called there. All of them are in the rows."""
+
+
+def named(data: str) -> dict[str, list[Utterance]]:
+    """Return the datasets of one `--data`: CORPUS=FOLDER, FOLDER/PART, or the held-out parts of FOLDER (all of it where it has none).
+
+    Raises:
+        CorpusError, BuildError: it cannot be read. ValueError: the folder has no such part.
+    """
+    name, _, root = data.partition("=")
+    if root:
+        return {name: corpora.read(name, root)}
+    folder, wanted = (Path(data), "") if Path(data).is_dir() else (Path(data).parent, Path(data).name)
+    everything = dataset.read(folder)
+    parts: dict[str, list[Utterance]] = {}
+    for u in everything:
+        parts.setdefault(str(u.extra.get("part") or u.split), []).append(u)
+    if wanted:
+        if wanted not in parts:
+            raise ValueError(f"{folder} has no part {wanted!r}; it has {', '.join(parts)}")
+        return {wanted: parts[wanted]}
+    return {part: spoken for part, spoken in parts.items() if spoken[0].split.startswith("test")} or {folder.name: everything}
+
+
+def audible(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """Leave out recordings that cannot be read or hold no sound, and warn of them."""
+    kept, broken = [], []
+    for u in utterances:
+        try:
+            silent = not np.any(u.samples)
+        except AudioError as error:
+            broken.append(str(error))
+            continue
+        (broken.append(f"{u.id} is silent") if silent else kept.append(u))
+    if broken:
+        warnings.warn(f"{len(broken)} recording(s) are left out ({broken[0]})", stacklevel=2)
+    return kept
+
+
+def run(
+    models: Sequence[str],
+    data: Sequence[str],
+    output: Path,
+    *,
+    budget: battery.Budget | None = None,
+    parts: Sequence[str] | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Measure every model on every dataset and write `output`/rows.json, table.md and a figure a dataset; returns the rows.
+
+    What a model said is kept under `output`/answers, so an interrupted run, or a later one with more models, asks for the rest only.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    budget = budget or battery.Budget()
+    sets = {name: utterances for one in data for name, utterances in named(one).items()}
+    judge = rewards.evaluation_judge()
+    rows: list[dict[str, Any]] = []
+    left_out: dict[tuple[str, str], dict[str, str]] = {}
+    valid: dict[str, gate.Gate] = {}
+    chosen = {name: audible(battery.choose(utterances, budget.items)) for name, utterances in sets.items()}
+    for name, utterances in sets.items():
+        try:
+            valid[name] = battery.validity(utterances, progress=progress)
+            rows += battery.rows_of_gate(valid[name], data=name)
+        except ValueError as reason:
+            left_out[name, "validity gate"] = {"gate": str(reason)}
+    for model in models:
+        listener = Remembered(load_listener(model, device=device), output / "answers")
+        for name in sets:
+            began = time.time()
+            found = battery.measure(
+                listener,
+                chosen[name],
+                pool=sets[name],
+                data=name,
+                judge=judge,
+                budget=budget,
+                parts=parts,
+                valid=valid.get(name),
+                sounds=output / "sounds",
+                progress=progress,
+            )
+            rows += found.rows
+            left_out[name, listener.name] = found.left_out
+            print(f"{listener.name} on {name}: {len(chosen[name])} items, {time.time() - began:.0f} s", flush=True)
+            _write(output, rows, left_out, budget, models, data)
+    table = pd.DataFrame(rows)
+    for name in sets:
+        with theme.use():
+            try:
+                theme.save(leaderboard.leaderboard(table, data=name), output / f"{name.replace('/', '-')}.png")
+            except ValueError as reason:
+                warnings.warn(f"no figure of {name}: {reason}", stacklevel=2)
+    return table
+
+
+def _write(
+    output: Path,
+    rows: Sequence[dict[str, Any]],
+    left_out: Mapping[tuple[str, str], Mapping[str, str]],
+    budget: battery.Budget,
+    models: Sequence[str],
+    data: Sequence[str],
+) -> None:
+    (output / "rows.json").write_text(json.dumps(list(rows), indent=1) + "\n", encoding="utf-8")
+    names = " ".join(one.partition("=")[0] + "=FOLDER" if "=" in one else "FOLDER" for one in data)
+    settings = " ".join(f"--{key} {value}" for key, value in asdict(budget).items())
+    text = [f"Made by `cogviz evaluate all --model {' '.join(models)} --data {names} {settings}`. Value, 95% interval, n.", ""]
+    text += [page(pd.DataFrame(rows), name) for name in dict.fromkeys(row["data"] for row in rows)]
+    reasons: dict[str, list[str]] = {}
+    for (name, model), parts in left_out.items():
+        for part, reason in parts.items():
+            reasons.setdefault(f"{part}: {reason}", []).append(f"{model} on {name}")
+    if reasons:
+        text += ["### Not measured", "", *(f"- {reason} ({', '.join(where)})" for reason, where in sorted(reasons.items())), ""]
+    (output / "table.md").write_text("\n".join(text), encoding="utf-8")
+
+
+def page(table: pd.DataFrame, data: str) -> str:
+    """Return one dataset's part of the rows as Markdown: measures down, models across."""
+    here = table[table.data == data]
+    models = [m for m in dict.fromkeys(here.model) if m != battery.STIMULI]
+    lines = [f"### {data}", "", f"| | {' | '.join(models)} | chance |", "|---|" + "---|" * (len(models) + 1)]
+    for measure, title in SHOWN.items():
+        rows = here[here.measure == measure].drop_duplicates("model").set_index("model")
+        if len(rows):
+            chances = rows.chance.dropna().unique()
+            chance = (
+                ""
+                if not len(chances)
+                else f"{chances.min():.2f}" + (f" – {chances.max():.2f}" if chances.max() - chances.min() > 0.005 else "")
+            )
+            lines.append(f"| {title} | {' | '.join(_cell(rows.loc[m]) if m in rows.index else '' for m in models)} | {chance} |")
+    stimuli = here[here.model == battery.STIMULI].set_index("measure")
+    if len(stimuli):
+        said = [f"{title} {_cell(stimuli.loc[m])}" for m, title in battery.GATE_SHOWN.items() if m in stimuli.index]
+        lines += ["", f"The stimuli: {'; '.join(said)}."]
+    return "\n".join([*lines, ""])
+
+
+def _cell(row: pd.Series) -> str:
+    value, low, high = (None if pd.isna(row[c]) else float(row[c]) for c in ("value", "low", "high"))
+    if value is None:
+        return "–" if low is None else f"> {low:.2f}"
+    interval = "" if low is None else f" [{low:.2f}, {high:.2f}]" if high is not None else f" [{low:.2f}, –]"
+    return f"{value:.2f}{interval}, {int(row['n'])}"
