@@ -15,6 +15,10 @@ from cogviz.models.listeners.readers import Reader
 from cogviz.utterance import Utterance
 
 
+LONGEST = 64
+"""Tokens of a transcript, a sentence or two."""
+
+
 class Transcriber:
     """Whisper, greedy.
 
@@ -29,6 +33,7 @@ class Transcriber:
         from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
 
         self.model = backbones.whisper(name).to(device)
+        self.model.generation_config.max_length = LONGEST
         self.tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(backbones.resolve(name) / "tokenizer.json"))
         self.extractor = WhisperFeatureExtractor(feature_size=self.model.config.num_mel_bins)
         self.name, self.batch = name.split("/")[-1], batch
@@ -38,9 +43,9 @@ class Transcriber:
 
         def work(rows: list[int]) -> list[str]:
             clips = [utterances[i].samples for i in rows]
-            inputs = self.extractor(clips, sampling_rate=RATE, return_tensors="pt").to(self.model.device)
+            inputs = self.extractor(clips, sampling_rate=RATE, return_attention_mask=True, return_tensors="pt").to(self.model.device)
             with torch.inference_mode():
-                out = self.model.generate(inputs.input_features, do_sample=False, max_new_tokens=60).tolist()
+                out = self.model.generate(**inputs, do_sample=False).tolist()
             end = self.model.config.eos_token_id  # the first of the special tokens, which stand behind all words
             return [self.tokenizer.decode([t for t in row if t < end]).strip() for row in out]
 
