@@ -307,8 +307,36 @@ def test_voxtral_is_asked_as_mistral_common_asks_it(tmp_path: Any) -> None:
     import soundfile
     from transformers.tokenization_mistral_common import MistralCommonBackend
 
-    known = {0: "<unk>", 1: "<s>", 2: "</s>", 3: "[INST]", 4: "[/INST]", 11: "<pad>", 24: "[AUDIO]", 25: "[BEGIN_AUDIO]"}
-    special = [{"rank": i, "token_str": known.get(i, f"<SPECIAL_{i}>"), "is_control": True} for i in range(40)]
+    names = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        "[INST]",
+        "[/INST]",
+        "[AVAILABLE_TOOLS]",
+        "[/AVAILABLE_TOOLS]",
+        "[TOOL_RESULTS]",
+        "[/TOOL_RESULTS]",
+        "[TOOL_CALLS]",
+        "[IMG]",
+        "<pad>",
+        "[IMG_BREAK]",
+        "[IMG_END]",
+        "[PREFIX]",
+        "[MIDDLE]",
+        "[SUFFIX]",
+        "[SYSTEM_PROMPT]",
+        "[/SYSTEM_PROMPT]",
+        "[TOOL_CONTENT]",
+        "[ARGS]",
+        "[CALL_ID]",
+        "[TRANSCRIBE]",
+        "<23>",
+        "[AUDIO]",
+        "[BEGIN_AUDIO]",
+    ]
+    names += [f"<{i}>" for i in range(len(names), 40)]
+    special = [{"rank": i, "token_str": name, "is_control": True} for i, name in enumerate(names)]
     sizes = {"num_vocab_tokens": 256, "default_vocab_size": 296, "default_num_special_tokens": 40}
     audio = {"num_mel_bins": 16, "hop_length": 160, "window_size": 400}
     (tmp_path / "tekken.json").write_text(

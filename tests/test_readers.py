@@ -90,8 +90,8 @@ def test_the_language_model_reads_alike_in_a_batch_and_better_than_chance(monkey
     from cogviz.models.listeners import readers
 
     monkeypatch.setattr(readers, "EXAMPLES", 1)
-    monkeypatch.setattr(readers, "CALIBRATING", 2)
-    pool = sentences(kind="emotional", split="test")[::16]
+    monkeypatch.setattr(readers, "CALIBRATING", 1)
+    pool = sentences(kind="emotional", split="test")[::67]
     texts = [s.text for s in pool]
     reader = LanguageModelReader()
     scores = reader(texts, progress=False)
@@ -100,7 +100,7 @@ def test_the_language_model_reads_alike_in_a_batch_and_better_than_chance(monkey
     assert right > 0.4, "chance is 1/7"
     alone = LanguageModelReader(batch=1)
     alone.__dict__.update(_lean=reader._lean, _shown=reader._shown)
-    np.testing.assert_allclose(alone(texts[:3], progress=False), scores[:3], atol=1e-3)
+    np.testing.assert_allclose(alone(texts[:2], progress=False), scores[:2], atol=1e-3)
 
 
 @needs(backbones.MINILM)

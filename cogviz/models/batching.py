@@ -14,8 +14,8 @@ from cogviz.utterance import Utterance
 
 T = TypeVar("T")
 
-CPU_SECONDS = 160.0
-"""Speech that a CPU hears at once: beyond it a batch gets no faster (see `benchmarks/batching.py`)."""
+CPU_SECONDS = 120.0
+"""Speech that a CPU hears at once, about 32 sentences: more are no faster (see `benchmarks/batching.py`)."""
 
 FIRST = 4
 """On a GPU the first batch, of so many of the longest, shows how much memory a second of speech takes."""

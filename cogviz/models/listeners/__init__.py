@@ -36,14 +36,16 @@ def _cascade(device: Device, batch: int | None) -> Listener:
     from cogviz.models.listeners.readers import LanguageModelReader
 
     reader = LanguageModelReader(device=device.name, dtype=device.dtype, batch=batch)
-    return Cascade(reader, Transcriber(device=device.name, batch=batch), name="cascade")
+    return Cascade(reader, Transcriber(device=device.name, dtype=device.dtype, batch=batch), name="cascade")
 
 
 def _cascade_minilm(device: Device, batch: int | None) -> Listener:
     from cogviz.models.listeners.cascade import Cascade, Transcriber
     from cogviz.models.listeners.readers import SentenceReader
 
-    return Cascade(SentenceReader(device=device.name), Transcriber(device=device.name, batch=batch), name="cascade-minilm")
+    return Cascade(
+        SentenceReader(device=device.name), Transcriber(device=device.name, dtype=device.dtype, batch=batch), name="cascade-minilm"
+    )
 
 
 def _words(device: Device, batch: int | None) -> Listener:

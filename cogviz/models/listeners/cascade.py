@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,12 @@ from cogviz.models.listeners.naming import Naming
 from cogviz.models.listeners.readers import Reader
 from cogviz.utterance import Utterance
 
+LONGEST = 64
+"""Tokens of a transcript, a sentence or two."""
+
+WINDOW_SHARE = 10.0
+"""Seconds that every recording counts for in a batch: each fills a window of 30 s, and a small encoder takes a third of a model's work."""
+
 
 class Transcriber:
     """Whisper, greedy.
@@ -26,10 +33,13 @@ class Transcriber:
         WeightsError: it is not on this machine.
     """
 
-    def __init__(self, name: str = backbones.WHISPER_TINY_EN, *, device: str = "cpu", batch: int | None = None) -> None:
+    def __init__(
+        self, name: str = backbones.WHISPER_TINY_EN, *, device: str = "cpu", dtype: Any = torch.float32, batch: int | None = None
+    ) -> None:
         from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
 
-        self.model = backbones.whisper(name).to(device)
+        self.model = backbones.whisper(name).to(device, dtype)
+        self.model.generation_config.max_length = LONGEST
         self.tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(backbones.resolve(name) / "tokenizer.json"))
         self.extractor = WhisperFeatureExtractor(feature_size=self.model.config.num_mel_bins)
         self.name, self.batch = name.split("/")[-1], batch
@@ -39,15 +49,14 @@ class Transcriber:
 
         def work(rows: list[int]) -> list[str]:
             clips = [utterances[i].samples for i in rows]
-            inputs = self.extractor(clips, sampling_rate=RATE, return_tensors="pt").to(self.model.device)
+            inputs = self.extractor(clips, sampling_rate=RATE, return_attention_mask=True, return_tensors="pt")
+            inputs = inputs.to(self.model.device, self.model.dtype)
             with torch.inference_mode():
-                out = self.model.generate(inputs.input_features, do_sample=False, max_new_tokens=60).tolist()
+                out = self.model.generate(**inputs, do_sample=False).tolist()
             end = self.model.config.eos_token_id  # the first of the special tokens, which stand behind all words
             return [self.tokenizer.decode([t for t in row if t < end]).strip() for row in out]
 
-        seconds = [10.0] * len(
-            utterances
-        )  # all are alike: a recording fills a window of 30 s, and a small encoder takes a third of the work
+        seconds = [WINDOW_SHARE] * len(utterances)
         return in_batches(work, seconds, device=self.model.device, batch=self.batch, name=f"{self.name}: words", progress=progress)
 
 
