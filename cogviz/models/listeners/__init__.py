@@ -75,8 +75,8 @@ def load_listener(name: str | Path, *, device: str = "auto", batch: int | None =
     """Return a listener by its name. Nothing is fetched: weights come from this machine (`cogviz weights fetch NAME` brings them).
 
     Args:
-        name: one of our variants, or "linear-probe"; a folder, or a hub name, of a CogAudio checkpoint or of a model that `ADAPTERS` knows; one of `READERS`;
-            or "probe:FOLDER".
+        name: one of our variants; a folder, or a hub name, of a CogAudio checkpoint or of a model that `ADAPTERS` knows; one of `READERS`;
+            "linear-probe", or "probe:FOLDER".
         device: auto, cuda or cpu. batch: utterances at once; None: found automatically.
 
     Raises:
@@ -98,8 +98,8 @@ def load_listener(name: str | Path, *, device: str = "auto", batch: int | None =
     if folder is None:
         if text.count("/") != 1:  # no hub name
             raise UnknownModel(
-                f"unknown model {text!r}; choose {', '.join([*zoo.VARIANTS, *READERS, LINEAR_PROBE])}, {PROBE}FOLDER, or a folder or hub name of a model "
-                f"of type {', '.join(['cogaudio', *ADAPTERS])}"
+                f"unknown model {text!r}; choose {', '.join([*zoo.VARIANTS, *READERS, LINEAR_PROBE])}, {PROBE}FOLDER, or a folder or hub name "
+                f"of a model of type {', '.join(['cogaudio', *ADAPTERS])}"
             )
         folder = backbones.resolve(text)
     kind = _kind(folder)
