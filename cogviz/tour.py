@@ -227,8 +227,8 @@ def answer_rows(heard: dict[str, list[Heard]], shown: dict[str, Utterance]) -> l
 
 def reason(found: Following) -> str:
     """Say why the verdict is what it is."""
-    from cogviz.evaluation.dominance import MIN_SENTENCES
     from cogviz.plotting.page import share
+    from cogviz.statistics import MIN_SENTENCES
 
     if found.verdict != "undecided":
         more, less = ("voice", "words") if found.verdict.endswith("voice") else ("words", "voice")
@@ -314,7 +314,8 @@ def comparison_rows(table: pd.DataFrame) -> list[tuple[str, dict[str, Estimate |
 
 def held_out_following(table: pd.DataFrame, model: str, data: str = "emotional_test") -> Following | None:
     """Return whom a model follows on the held-out conflict items, as the training run measured it; None where it did not."""
-    from cogviz.evaluation.dominance import MIN_SENTENCES, Following
+    from cogviz.evaluation.dominance import Following
+    from cogviz.statistics import MIN_SENTENCES
 
     def figure(*names: str) -> Estimate | None:
         return next((e for name in names if (e := estimate(table, model, data, name)) is not None), None)
@@ -332,13 +333,13 @@ def following_rows(found: dict[str, Following], *, data: str) -> pd.DataFrame:
     """Return what `plotting.dominance.following` draws."""
     import pandas as pd
 
-    from cogviz.evaluation import dominance
+    from cogviz.evaluation import results
 
     return pd.DataFrame(
         [
             {**row, "verdict": f.verdict, "scope": f.scope}
             for model, f in found.items()
-            for row in dominance.rows(f, model=model, data=data)
+            for row in results.rows(f, model=model, data=data)
             if row["measure"].startswith("follows_")
         ]
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cogviz.evaluation import dominance, readings
+from cogviz.evaluation import dominance, readings, results
 from cogviz.models.listener import CogAudioListener, Heard
 from cogviz.scoring import format_score, heard_words, normalised_words, word_error_rate, word_recall
-from cogviz.statistics import Estimate, bootstrap, mean
+from cogviz.statistics import bootstrap, mean
 from cogviz.utterance import Utterance
 
 
@@ -38,12 +37,6 @@ def answers(heard: Sequence[Heard]) -> pd.DataFrame:
     )
 
 
-def _row(estimate: Estimate, *, model: str, measure: str, data: str) -> dict[str, Any]:
-    value, low, high = (x if math.isfinite(x) else None for x in (estimate.value, estimate.low, estimate.high))  # JSON has no NaN
-    return {"model": model, "measure": measure, "value": value, "low": low, "high": high, "n": estimate.n, "chance": estimate.chance,
-            "data": data}  # fmt: skip
-
-
 def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) -> list[dict[str, Any]]:
     """Return the figures of one table of answers (one route): tone, following, form, specificity, words heard.
 
@@ -57,13 +50,13 @@ def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) ->
             estimate = mean(
                 np.asarray(values, dtype=float), sentences=part.sentence.tolist(), speakers=part.speaker.tolist(), chance=chance
             )
-            rows.append(_row(estimate, model=model, measure=name, data=data))
+            rows.append(results.row(estimate, model=model, measure=name, data=data))
 
     reason, direct = table[table.route == "reason"], table[table.route == "direct"]
     if len(reason):
-        rows += dominance.rows(dominance.accuracy(reason), model=model, data=data)
+        rows += results.rows(dominance.accuracy(reason), model=model, data=data)
         if dominance.has_conflicts(reason):
-            found = dominance.rows(dominance.following(reason), model=model, data=data)
+            found = results.rows(dominance.following(reason), model=model, data=data)
             rows += [{**row, "measure": "unparsed_on_conflict"} if row["measure"] == "unparsed" else row for row in found]
         share("valid_chain", reason, reason.valid)
         share("words_heard", reason, reason.recall)
@@ -98,7 +91,7 @@ def transcription(listener: CogAudioListener, utterances: Sequence[Utterance], *
         sentences=[u.sentence for u in utterances],
         speakers=[u.speaker for u in utterances],
     )
-    return _row(estimate, model=listener.name, measure="word_error_rate", data=data)
+    return results.row(estimate, model=listener.name, measure="word_error_rate", data=data)
 
 
 def evaluate(

@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from cogviz.emotions import EMOTIONS
-from cogviz.evaluation import dominance
+from cogviz.evaluation import dominance, results
 from cogviz.lime.listening_test import FORMAT, unseal
-from cogviz.statistics import mean
+from cogviz.statistics import Estimate, mean
 
 RATINGS = ("certainty", "naturalness")
 """Each from 1 to 5."""
@@ -119,16 +119,11 @@ def evaluate(path: str | Path) -> list[dict[str, Any]]:
         table = every[every.data == name]
         # The clusters of an interval are sentence and person: to the measures, the person is the "speaker".
         asked = table.assign(speaker=table.rater)
-        rows.append(_row(name, "raters", table.rater.nunique(), None, None, len(table)))
-        rows += [r for r in dominance.rows(dominance.accuracy(asked), model="humans", data=name) if r["measure"] != "unparsed"]
+        found: list[Any] = [{"raters": Estimate(table.rater.nunique(), math.nan, math.nan, len(table))}, dominance.accuracy(asked)]
         for rating in ("naturalness", "certainty"):
             e = mean(asked[rating].to_numpy(float), sentences=asked.sentence.tolist(), speakers=asked.speaker.tolist())
-            low, high = (None, None) if math.isnan(e.low) else (e.low, e.high)
-            rows.append(_row(name, f"{rating}_mean", e.value, low, high, e.n))
+            found.append({f"{rating}_mean": e})
         if (asked.words.notna() & (asked.words != asked.voice)).any():
-            rows += [r for r in dominance.rows(dominance.following(asked), model="humans", data=name) if r["measure"] != "unparsed"]
+            found.append(dominance.following(asked))
+        rows += [r for result in found for r in results.rows(result, model="humans", data=name) if r["measure"] != "unparsed"]
     return rows
-
-
-def _row(data: str, measure: str, value: float, low: float | None, high: float | None, n: int) -> dict[str, Any]:
-    return {"model": "humans", "measure": measure, "value": value, "low": low, "high": high, "n": n, "chance": None, "data": data}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from cogviz import statistics
-from cogviz.emotions import EMOTIONS, UnknownEmotion
-from cogviz.statistics import Estimate
+from cogviz.emotions import EMOTIONS, UnknownEmotion, congruence
+from cogviz.statistics import Estimate, Resampled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,10 +33,22 @@ class Items:
     def where(self, keep: np.ndarray) -> Items:
         return Items(self.voice[keep], self.words[keep], self.answer[keep], self.sentence[keep], self.speaker[keep])
 
-    def estimate(self, statistic: Callable[[np.ndarray], float], *, chance: float | None = None, recentre: bool = False) -> Estimate:
-        return statistics.bootstrap(
-            statistic, len(self.voice), sentences=self.sentence.tolist(), speakers=self.speaker.tolist(), chance=chance, recentre=recentre
-        )
+    @property
+    def conflict(self) -> np.ndarray:
+        """(n,) True where the words carry an emotion and the voice another (`emotions.congruence`)."""
+        names = (*EMOTIONS, None)  # code -1: unknown
+        return np.array([congruence(names[t], names[a]) == "conflict" for t, a in zip(self.words, self.voice, strict=True)], dtype=bool)
+
+    def resample(self, statistic: Callable[[np.ndarray], np.ndarray | float]) -> Resampled:
+        """See `statistics.resample`."""
+        return statistics.resample(statistic, len(self.voice), sentences=self.sentence.tolist(), speakers=self.speaker.tolist())
+
+    def sums(self, *columns: np.ndarray) -> Resampled:
+        """See `statistics.resample_sums`; `columns` are (n,) each."""
+        return statistics.resample_sums(np.stack(columns, axis=1), sentences=self.sentence.tolist(), speakers=self.speaker.tolist())
+
+    def estimate(self, statistic: Callable[[np.ndarray], float], *, chance: float | None = None) -> Estimate:
+        return self.resample(statistic).estimate(chance=chance)
 
     def share(self, values: np.ndarray, *, chance: float | None = None) -> Estimate:
         return statistics.mean(values, sentences=self.sentence.tolist(), speakers=self.speaker.tolist(), chance=chance)
@@ -57,12 +69,28 @@ def read_items(table: Table) -> Items:
     for name in ("sentence", "speaker"):
         if frame[name].isna().any():
             raise ValueError(f"{int(frame[name].isna().sum())} item(s) have no {name}; every interval is clustered by it")
-    place = {name: i for i, name in enumerate(EMOTIONS)}
+    return Items(*(emotion_codes(frame[c]) for c in COLUMNS[:3]), *(frame[c].to_numpy().astype(str) for c in COLUMNS[3:]))
 
-    def codes(name: str) -> np.ndarray:
-        values = [None if pd.isna(value) else value for value in frame[name]]
-        if unknown := sorted({str(value) for value in values if value is not None and value not in place}):
-            raise UnknownEmotion(f"column {name} holds {', '.join(unknown)}; choose from {', '.join(EMOTIONS)}, or None")
-        return np.array([-1 if value is None else place[value] for value in values], dtype=int)
 
-    return Items(*(codes(c) for c in COLUMNS[:3]), *(frame[c].to_numpy().astype(str) for c in COLUMNS[3:]))
+def emotion_codes(column: pd.Series) -> np.ndarray:
+    """(n,) emotions as their place in `EMOTIONS`, -1 where missing; raises `UnknownEmotion` for what is no emotion."""
+    import pandas as pd
+
+    values = [None if pd.isna(value) else value for value in column]
+    if unknown := sorted({str(value) for value in values if value is not None and value not in EMOTIONS}):
+        raise UnknownEmotion(f"column {column.name} holds {', '.join(unknown)}; choose from {', '.join(EMOTIONS)}, or None")
+    return np.array([-1 if value is None else EMOTIONS.index(value) for value in values], dtype=int)
+
+
+def extra_columns(table: Table, *names: str) -> pd.DataFrame:
+    """Return further columns of a table, in the order of `read_items`.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(table)
+    if missing := [name for name in names if name not in frame.columns]:
+        raise ValueError(f"the table lacks the column(s) {', '.join(missing)}, which this measure needs beside {', '.join(COLUMNS)}")
+    return frame[list(names)]

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from cogviz.device import Device
-from cogviz.evaluation import dominance
+from cogviz.evaluation import dominance, results
 from cogviz.training import experiment, recipe
 
 LAYERS = {"last": "last layer", "mix": "layer mix"}
@@ -90,5 +90,5 @@ def measure(
 def _figures(answers: pd.DataFrame) -> list[dict[str, Any]]:
     answers = answers[answers.route == "reason"]
     wanted = {"follows_voice", "follows_words", "voice_balanced_accuracy"}
-    found = dominance.rows(dominance.following(answers), model="", data="") + dominance.rows(dominance.accuracy(answers), model="", data="")
+    found = results.rows(dominance.following(answers), model="", data="") + results.rows(dominance.accuracy(answers), model="", data="")
     return [{k: row[k] for k in experiment.FIGURES} for row in found if row["measure"] in wanted]
