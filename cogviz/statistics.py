@@ -161,14 +161,17 @@ def resample_sums(values: np.ndarray, *, sentences: Sequence[str], speakers: Seq
     """Do the same for the sums of columns, (n, m): what is a function of sums costs a matrix product and no loop (see `Resampled.map`)."""
     values = np.asarray(values, dtype=float)
     clusters = _clusters(len(values), sentences, speakers, draws, seed)
-    size = clusters.sentences.shape[1], 1 if clusters.speakers is None else clusters.speakers.shape[1], values.shape[1]
-    cells = np.zeros(size)
-    np.add.at(cells, (clusters.sentence_of, clusters.speaker_of if clusters.speakers is not None else 0), values)
+    if clusters.speakers is None:
+        speaker_of, often = np.zeros(len(values), dtype=int), np.ones((draws, 1), dtype=np.uint16)
+    else:
+        speaker_of, often = clusters.speaker_of, clusters.speakers
+    cells = np.zeros((clusters.sentences.shape[1], often.shape[1], values.shape[1]))
+    np.add.at(cells, (clusters.sentence_of, speaker_of), values)
     found = []
     for start in range(0, draws, _AT_ONCE):
-        by_speaker = (clusters.sentences[start : start + _AT_ONCE].astype(float) @ cells.reshape(size[0], -1)).reshape(-1, *size[1:])
-        often = np.ones((len(by_speaker), 1)) if clusters.speakers is None else clusters.speakers[start : start + _AT_ONCE]
-        found.append(np.einsum("dp,dpm->dm", often, by_speaker))
+        part = slice(start, start + _AT_ONCE)
+        by_speaker = np.tensordot(clusters.sentences[part].astype(float), cells, axes=1)
+        found.append(np.einsum("dp,dpm->dm", often[part], by_speaker))
     return Resampled(values.sum(axis=0), np.concatenate(found), len(values), clusters.tail, clusters.scope)
 
 

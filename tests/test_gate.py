@@ -217,7 +217,7 @@ def test_parts_are_even():
 @pytest.mark.requires_shared
 def test_recogniser_hears_real_actors():
     """Eight actors of RAVDESS, split by actor and sentence: far above 1 in 7 from the sound alone."""
-    spoken = [u for u in corpora.read("ravdess", REAL_SPEECH / "ravdess") if u.emotion and u.intensity == 1.0]
+    spoken = [u for u in corpora.read("ravdess", REAL_SPEECH / "ravdess") if u.emotion and u.intensity <= 1]
     chosen = sorted({u.speaker for u in spoken})[:8]
     spoken = [u for u in spoken if u.speaker in chosen]
     truth = np.array([u.emotion for u in spoken])
@@ -227,4 +227,4 @@ def test_recogniser_hears_real_actors():
         speakers=[u.speaker for u in spoken],
         sentences=[u.sentence for u in spoken],
     )
-    assert np.mean([(named[truth == e] == e).mean() for e in EMOTIONS]) > 0.3
+    assert np.mean([(named[truth == e] == e).mean() for e in EMOTIONS]) > 0.35

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -56,8 +56,7 @@ class Gate:
 
     def keep(self, table: Table) -> np.ndarray:
         """(N,) True where an item is of a condition that carries what it should; a condition that the gate never saw does not."""
-        good = {key for key, carries in zip(_keys(self.conditions, self.by), self.conditions.carries, strict=True) if carries}
-        return np.array([key in good for key in _keys(extra_columns(table, *self.by), self.by)], dtype=bool)
+        return _carrying(self.conditions, extra_columns(table, *self.by), self.by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,21 +99,15 @@ def validity_gate(table: Table, *, margin: float = MARGIN) -> Gate:
                 f"the {truth} of all stimuli carries {EMOTIONS[known[0]]}: whether {found} tells emotions apart takes at least two"
             )
     conditions = pd.DataFrame([_condition(frame, of, key, by, judges, codes, margin) for key, of in _groups(frame, by)])
-    gate = Gate(
+    dropped = ~_carrying(conditions, frame, by)
+    return Gate(
         heard=_balanced(frame, codes, "voice", "heard"),
         read=_balanced(frame, codes, "words", "read"),
-        kept=_share(np.zeros(0)),
-        dropped_voice={},
-        dropped_words={},
+        kept=_share(~dropped),
+        dropped_voice={e: _share(dropped[frame.voice == e]) for e in EMOTIONS if (frame.voice == e).any()},
+        dropped_words={e: _share(dropped[frame.words == e]) for e in EMOTIONS if (frame.words == e).any()},
         conditions=conditions,
         by=by,
-    )
-    dropped = ~gate.keep(frame)
-    return replace(
-        gate,
-        kept=_share(~dropped),
-        dropped_voice={str(e): _share(dropped[frame.voice == e]) for e in EMOTIONS if (frame.voice == e).any()},
-        dropped_words={str(e): _share(dropped[frame.words == e]) for e in EMOTIONS if (frame.words == e).any()},
     )
 
 
@@ -162,11 +155,17 @@ def _condition(
 
 
 def _groups(frame: pd.DataFrame, by: tuple[str, ...]) -> list[tuple[tuple[Any, ...], np.ndarray]]:
-    keys = _keys(frame, by)
+    """The conditions of a table, each with the places of its items."""
     places: dict[tuple[Any, ...], list[int]] = {}
-    for i, key in enumerate(keys):
+    for i, key in enumerate(_keys(frame, by)):
         places.setdefault(key, []).append(i)
     return [(key, np.array(places[key])) for key in sorted(places, key=str)]
+
+
+def _carrying(conditions: pd.DataFrame, frame: pd.DataFrame, by: tuple[str, ...]) -> np.ndarray:
+    """(N,) True where an item of `frame` is of a condition that carries what it should."""
+    good = {key for key, carries in zip(_keys(conditions, by), conditions.carries, strict=True) if carries}
+    return np.array([key in good for key in _keys(frame, by)], dtype=bool)
 
 
 def _keys(frame: pd.DataFrame, by: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -187,4 +186,4 @@ def _balanced(frame: pd.DataFrame, codes: dict[str, np.ndarray], truth: str, fou
 
 
 def _share(values: np.ndarray) -> Estimate:
-    return Estimate(float(np.mean(values)) if len(values) else math.nan, math.nan, math.nan, len(values))
+    return Estimate(float(values.mean()), math.nan, math.nan, len(values))

@@ -26,7 +26,6 @@ MIN_ITEMS = 1500
 MAX_DEPENDENCE = 0.05
 """The largest share of an emotion's entropy that words and voice may hold of each other in a balanced design."""
 
-
 COMBINATIONS = (len(EMOTIONS), len(EMOTIONS), len(EMOTIONS) + 1)
 """Words, voice, answer; unparsed is the first answer."""
 
@@ -39,15 +38,16 @@ SIMULATIONS = 100
 class Information:
     """How much of the answers' entropy the words and the voice explain (unparsed is one of the answers).
 
-    Every combination of words and voice weighs the same. Few items overstate information and association; the jackknife over the sentences of
-    each lexical emotion takes that bias out (Quenouille 1956; on simulated listeners it came nearer the truth than Miller-Madow, above all for
-    the synergy, which stays a little too high). So chance is 0, and a figure near 0 may come out below it. Intervals: clustered bootstrap,
-    recentred on the value. Where a model always answers the same there is nothing to explain: NaN.
+    Every combination of words and voice weighs the same. Few items overstate information and association; two corrections take that bias out: the
+    jackknife over the sentences of each lexical emotion (Quenouille 1956; on simulated listeners it came nearer the truth than Miller-Madow), and
+    what simulated answers with known shares show that it leaves, most of it in the synergy. So chance is 0, and a figure near 0 may come out below
+    it. Intervals: clustered bootstrap, recentred on the value, wider by what the corrections add to the spread. Where a model always answers the
+    same there is nothing to explain: NaN.
 
     Attributes:
         words, voice: I(answer; words) / H(answer), I(answer; voice) / H(answer).
         synergy: (I(answer; words, voice) - I(answer; words) - I(answer; voice)) / H(answer): what only both together tell.
-        entropy: H(answer) in bits, plug-in; a share times it is in bits.
+        entropy: H(answer) in bits; a share times it is in bits.
         v_words, v_voice: Cramer's V of the answer with the words and with the voice, 0 (none) .. 1 (one tells the other), corrected like the rest.
             Bergsma's correction (2013) takes off what independent items show by chance; the items of a sentence are not independent, and where
             there is one item a sentence the two agree. Below 0: the root of -phi^2, less association than chance shows.
