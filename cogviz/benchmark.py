@@ -15,7 +15,7 @@ import pandas as pd
 
 from cogviz import corpora
 from cogviz.audio import AudioError
-from cogviz.evaluation import battery, gate
+from cogviz.evaluation import battery
 from cogviz.evaluation.remembered import Remembered
 from cogviz.lime import dataset
 from cogviz.models.listeners import load_listener
@@ -99,37 +99,27 @@ def run(
     """
     output.mkdir(parents=True, exist_ok=True)
     budget = budget or battery.Budget()
-    sets = {name: utterances for one in data for name, utterances in named(one).items()}
+    sets = {name: audible(utterances) for one in data for name, utterances in named(one).items()}
     judge = rewards.evaluation_judge()
     rows: list[dict[str, Any]] = []
     left_out: dict[tuple[str, str], dict[str, str]] = {}
-    valid: dict[str, gate.Gate] = {}
-    chosen = {name: audible(battery.choose(utterances, budget.items)) for name, utterances in sets.items()}
+    material: dict[str, battery.Material] = {}
     for name, utterances in sets.items():
+        valid = None
         try:
-            valid[name] = battery.validity(utterances, progress=progress)
-            rows += battery.rows_of_gate(valid[name], data=name)
+            valid = battery.validity(utterances, progress=progress)
+            rows += battery.rows_of_gate(valid, data=name)
         except ValueError as reason:
-            left_out[name, "validity gate"] = {"gate": str(reason)}
+            left_out[name, "all"] = {"validity gate": str(reason)}
+        material[name] = battery.Material(utterances, budget=budget, valid=valid, folder=output / "sounds", progress=progress)
     for model in models:
         listener = Remembered(load_listener(model, device=device), output / "answers")
         for name in sets:
             began = time.time()
-            found = battery.measure(
-                listener,
-                chosen[name],
-                pool=sets[name],
-                data=name,
-                judge=judge,
-                budget=budget,
-                parts=parts,
-                valid=valid.get(name),
-                sounds=output / "sounds",
-                progress=progress,
-            )
+            found = battery.measure(listener, material[name], data=name, judge=judge, parts=parts)
             rows += found.rows
             left_out[name, listener.name] = found.left_out
-            print(f"{listener.name} on {name}: {len(chosen[name])} items, {time.time() - began:.0f} s", flush=True)
+            print(f"{listener.name} on {name}: {len(material[name].items)} items, {time.time() - began:.0f} s", flush=True)
             _write(output, rows, left_out, budget, models, data)
     table = pd.DataFrame(rows)
     for name in sets:

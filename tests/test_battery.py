@@ -56,10 +56,9 @@ def parts() -> dict[str, list[Utterance]]:
     return benchmark.named(str(SAMPLES))
 
 
-def run(listener: Any, utterances: Sequence[Utterance], folder: Path, *wanted: str, **how: Any) -> battery.Measured:
-    kept = Remembered(listener, folder)
-    how = {"data": "test", "judge": rewards.evaluation_judge(), "progress": False, **how}
-    return battery.measure(kept, utterances, parts=wanted or None, **how)
+def run(listener: Any, utterances: Sequence[Utterance], kept: Path, *wanted: str, **how: Any) -> battery.Measured:
+    material = battery.Material(utterances, progress=False, **how)
+    return battery.measure(Remembered(listener, kept), material, data="test", judge=rewards.evaluation_judge(), parts=wanted or None)
 
 
 def values(found: battery.Measured) -> dict[str, float]:
@@ -80,8 +79,7 @@ def test_words_against_voice_tell_the_hearer_from_the_reader(parts: dict[str, li
 
 
 def test_taking_the_sound_away_costs_the_hearer_what_it_must(parts: dict[str, list[Utterance]], tmp_path: Path) -> None:
-    cells = battery.choose(parts["ambiguous"], 28)
-    found = run(Known(True), cells, tmp_path, "audio dependence", "removing the tone", pool=parts["ambiguous"])
+    found = run(Known(True), parts["ambiguous"], tmp_path, "audio dependence", "removing the tone", budget=battery.Budget(28, 28, 0))
     assert not found.left_out
     got = values(found)
     assert got["accuracy_full"] == 1
@@ -97,13 +95,12 @@ def test_factors_and_thresholds_are_rendered_from_the_neutral_reading(tmp_path: 
     plain = [replace(u, lexical_emotion=None) for u in spoken if u.sentence != cell[0].sentence]
     found = run(
         Known(True),
-        cell,
+        [*cell, *plain],
         tmp_path,
         "override threshold",
         "factor Shapley",
-        pool=[*cell, *plain],
-        budget=battery.Budget(7, 7, 1),
-        sounds=tmp_path / "sounds",
+        budget=battery.Budget(1000, 7, 1),
+        folder=tmp_path / "sounds",
     )
     assert not found.left_out
     assert found.results["override threshold"].points["0"].value == 1, "this listener goes by the label, not by the sound"
@@ -113,7 +110,7 @@ def test_factors_and_thresholds_are_rendered_from_the_neutral_reading(tmp_path: 
 
 
 def test_what_cannot_be_measured_is_said_and_the_rest_goes_on(parts: dict[str, list[Utterance]], tmp_path: Path) -> None:
-    found = run(Known(True), battery.choose(parts["ambiguous"], 14), tmp_path, "following", "chain faithfulness", "naming the voice")
+    found = run(Known(True), parts["ambiguous"], tmp_path, "following", "chain faithfulness", "naming the voice")
     assert "no conflict items" in found.left_out["following"]
     assert "cannot be given thoughts" in found.left_out["chain faithfulness"]
     assert values(found)["voice_accuracy"] == 1

@@ -92,25 +92,61 @@ def choose(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
     return [u for i in places for u in order[i]]
 
 
-class Subject:
-    """One listener and what it is measured on; each answer is asked for once, when a part of the battery first needs it."""
+class Material:
+    """What a set of recordings gives to measure with; every listener gets the same. What must be made is made once, when it is first needed.
+
+    Args:
+        utterances: from which `budget.items` are chosen and answered; where other recordings of the same speakers are found, too.
+        valid: from `validity`; the headline figures are then also given for the conditions alone that carry what they should.
+        folder: where the renderings of the factors are kept.
+    """
 
     def __init__(
         self,
-        listener: Remembered,
         utterances: Sequence[Utterance],
         *,
-        pool: Sequence[Utterance],
-        budget: Budget,
-        judge: Any,
-        valid: gate.Gate | None,
-        sounds: Path | None,
-        progress: bool,
+        budget: Budget | None = None,
+        valid: gate.Gate | None = None,
+        folder: Path | None = None,
+        progress: bool = True,
     ) -> None:
-        self.listener, self.items, self.pool, self.judge = listener, utterances, pool, judge
-        self.valid, self.sounds, self.progress = valid, sounds, progress
+        budget = budget or Budget()
+        self.pool, self.valid, self.folder, self.progress = utterances, valid, folder, progress
+        self.items = choose(utterances, budget.items)
         self.edited = choose(self.items, budget.edited)
         self.targets = choose_targets(self.items, budget.targets)
+
+    @cached_property
+    def removed(self) -> dict[str, list[Utterance]]:
+        """Removal -> the edited items without what it removes."""
+        kinds = list(stimuli.REMOVALS)
+        neutral = stimuli.neutrals(self.pool)
+        if any((u.corpus, u.speaker, u.sentence) not in neutral for u in self.edited):
+            kinds.remove("neutral_timing")
+        return stimuli.remove(self.edited, kinds, pool=self.pool, progress=self.progress)
+
+    @cached_property
+    def levels(self) -> list[Utterance]:
+        """The targets at every intensity."""
+        return intensities.render(_need(self.targets), self.pool, progress=self.progress)
+
+    @cached_property
+    def coalitions(self) -> list[Utterance]:
+        """The targets in every coalition of factors."""
+        return factors.coalitions(_need(self.targets), self.pool, folder=self.folder, progress=self.progress)
+
+    @cached_property
+    def measured(self) -> pd.DataFrame:
+        """How each edited item differs from its speaker's neutral reading."""
+        return groundedness.relative(self.edited, self.pool, progress=self.progress)
+
+
+class Subject:
+    """One listener and what it is measured on; each answer is asked for once, when a part of the battery first needs it."""
+
+    def __init__(self, listener: Remembered, material: Material, *, judge: Any) -> None:
+        self.listener, self.material, self.judge = listener, material, judge
+        self.items, self.edited, self.targets, self.progress = material.items, material.edited, material.targets, material.progress
 
     @cached_property
     def reasoned(self) -> list[Heard]:
@@ -130,7 +166,8 @@ class Subject:
 
     def gated(self, measurement: Callable[[pd.DataFrame], Any]) -> Any:
         """A measure of all answers, and of those to valid stimuli where the gate is known."""
-        return measurement(self.answers) if self.valid is None else gate.gated(measurement, self.answers, self.valid)
+        valid = self.material.valid
+        return measurement(self.answers) if valid is None else gate.gated(measurement, self.answers, valid)
 
     def scores(self, utterances: Sequence[Utterance]) -> np.ndarray:
         """(N, 7) log p of the labels."""
@@ -179,26 +216,27 @@ def choose_targets(utterances: Sequence[Utterance], count: int) -> list[Utteranc
 
 
 def _dependence(s: Subject) -> Any:
-    tables = {"full": s.table(s.edited, s.named(s.edited))}
-    made: dict[str, list[Utterance]] = stimuli.remove(s.edited, ("silence",), progress=False)
-    made["other_words"] = stimuli.unrelated(s.edited, s.pool)
-    made["other_tone"] = stimuli.other_tone(s.edited, s.pool)
+    pool = s.material.pool
+    made = {
+        "silence": s.material.removed["silence"],
+        "other_words": stimuli.unrelated(s.edited, pool),
+        "other_tone": stimuli.other_tone(s.edited, pool),
+    }
+    kept = {str(u.extra["of"]) for u in made["silence"]}
+    heard = [u for u in s.edited if u.id in kept]
+    tables = {"full": s.table(heard, s.named(heard))}
     for name, sounds in made.items():
+        sounds = [u for u in sounds if u.extra["of"] in kept]
         tables[name] = s.table(sounds, s.named(sounds))
-    if all(u.text for u in s.edited):
-        tables["no_audio"] = s.table(s.edited, s.read(s.edited))
+    if all(u.text for u in heard):
+        tables["no_audio"] = s.table(heard, s.read(heard))
     return dependence.audio_dependence(tables)
 
 
 def _removal(s: Subject) -> Any:
     """Against the untouched sound; what goes through the vocoder also against what that alone does."""
-    kinds = [k for k in stimuli.REMOVALS if k != "silence"]
-    neutral = stimuli.neutrals([*s.pool, *s.edited])
-    if any((u.corpus, u.speaker, u.sentence) not in neutral for u in s.edited):
-        kinds.remove("neutral_timing")
-    made = stimuli.remove(s.edited, kinds, pool=s.pool, progress=s.progress)
     tables = [s.table(s.edited, s.named(s.edited), edit=removal.UNTOUCHED)]
-    tables += [s.table(sounds, s.named(sounds), edit=kind) for kind, sounds in made.items()]
+    tables += [s.table(sounds, s.named(sounds), edit=kind) for kind, sounds in s.material.removed.items() if kind != "silence"]
     table = pd.concat(tables, ignore_index=True).rename(columns={"id": "item"})
     beyond = removal.removal(table, reference="resynthesis")
     return removal.removal(table) | {f"{k}_beyond_vocoder": beyond[k] for k in ("flat_pitch", "neutral_timing") if k in beyond}
@@ -216,15 +254,13 @@ def _grid(s: Subject) -> Any:
 
 
 def _threshold(s: Subject) -> Any:
-    made = intensities.render(_need(s.targets), s.pool, progress=s.progress)
+    made = s.material.levels
     return threshold.override_threshold(s.table(made, s.named(made)))
 
 
 def _factors(s: Subject) -> Any:
-    made = factors.coalitions(_need(s.targets), s.pool, folder=s.sounds, progress=s.progress)
-    return factors.shapley(
-        factors.margin(s.scores(made), s.targets), sentences=[u.sentence for u in s.targets], speakers=[u.speaker for u in s.targets]
-    )
+    values = factors.margin(s.scores(s.material.coalitions), s.targets)
+    return factors.shapley(values, sentences=[u.sentence for u in s.targets], speakers=[u.speaker for u in s.targets])
 
 
 def _need(targets: Sequence[Utterance]) -> Sequence[Utterance]:
@@ -247,23 +283,20 @@ def _specificity(table: Callable[[Subject], pd.DataFrame]) -> Callable[[Subject]
 
 def _divergence(s: Subject) -> Any:
     """The second answer to a recording is that to its resynthesis, which sounds the same: decoding is greedy, so the same sound gets the same."""
-    again = stimuli.remove(s.edited, ("resynthesis",), progress=False)["resynthesis"]
-    tables = [heldout.answers(s.listener.listen(sounds, progress=s.progress)) for sounds in (s.edited, again)]
+    both = s.edited, s.material.removed["resynthesis"]
+    tables = [heldout.answers(s.listener.listen(sounds, progress=s.progress)) for sounds in both]
     return responses.response_divergence(pd.concat(tables, ignore_index=True))
 
 
 def _faithfulness(s: Subject) -> Any:
     if not s.listener.responds:
         raise ValueError("the model cannot be given thoughts")
-    wanted = {u.id for u in s.edited}
-    heard = [h for h in s.reasoned if h.utterance.id in wanted]
+    heard = s.listener.listen(s.edited, route="reason", progress=s.progress)
     return faithfulness.faithfulness(faithfulness.ask(s.listener, heard, s.judge, progress=s.progress))
 
 
 def _groundedness(s: Subject) -> Any:
-    wanted = {u.id for u in s.edited}
-    heard = [h for h in s.reasoned if h.utterance.id in wanted]
-    measured = groundedness.relative([h.utterance for h in heard], s.pool, progress=s.progress)
+    heard = s.listener.listen(s.edited, route="reason", progress=s.progress)
     table = pd.DataFrame(
         {
             "perception": [groundedness.perception(h) for h in heard],
@@ -272,7 +305,7 @@ def _groundedness(s: Subject) -> Any:
             "speaker": [h.utterance.speaker for h in heard],
         }
     )
-    return groundedness.groundedness(pd.concat([table, measured], axis=1))
+    return groundedness.groundedness(pd.concat([table, s.material.measured], axis=1))
 
 
 def _scored(s: Subject) -> pd.DataFrame:
@@ -325,42 +358,18 @@ def rows_of_gate(valid: gate.Gate, *, data: str) -> list[dict[str, Any]]:
     return results.rows(valid, model=STIMULI, data=data)
 
 
-def measure(
-    listener: Remembered,
-    utterances: Sequence[Utterance],
-    *,
-    data: str,
-    judge: Any,
-    pool: Sequence[Utterance] = (),
-    budget: Budget | None = None,
-    parts: Sequence[str] | None = None,
-    valid: gate.Gate | None = None,
-    sounds: Path | None = None,
-    progress: bool = True,
-) -> Measured:
+def measure(listener: Remembered, material: Material, *, data: str, judge: Any, parts: Sequence[str] | None = None) -> Measured:
     """Run the battery, or some `parts` of it. Interrupted, it goes on where it was: what the listener said is kept.
 
     Args:
-        utterances: what is answered, from `choose`. pool: where other recordings of the same speakers are found; empty: `utterances`.
-        judge: of responses, such as `rewards.evaluation_judge()`; never the one that gave the reward.
-        valid: from `validity`; the headline figures are then also given for the conditions alone that carry what they should.
-        sounds: folder for the renderings of the factors, which all models then share.
+        data: what rows call the recordings. judge: of responses, such as `rewards.evaluation_judge()`; never the one that gave the reward.
 
     Raises:
-        ValueError: an unknown part, or no utterance that can be measured.
+        ValueError: an unknown part.
     """
     if unknown := set(parts or ()) - set(PARTS):
         raise ValueError(f"unknown part {sorted(unknown)[0]!r} of the battery; choose from {', '.join(PARTS)}")
-    subject = Subject(
-        listener,
-        utterances,
-        pool=pool or utterances,
-        budget=budget or Budget(),
-        judge=judge,
-        valid=valid,
-        sounds=sounds,
-        progress=progress,
-    )
+    subject = Subject(listener, material, judge=judge)
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     found: dict[str, Any] = {}
