@@ -167,17 +167,17 @@ def page(table: pd.DataFrame, data: str) -> str:
                 if not len(chances)
                 else f"{chances.min():.2f}" + (f" – {chances.max():.2f}" if chances.max() - chances.min() > 0.005 else "")
             )
-            lines.append(f"| {title} | {' | '.join(_cell(rows.loc[m]) if m in rows.index else '' for m in models)} | {chance} |")
+            lines.append(f"| {title} | {' | '.join(_cell(rows.loc[m], measure) if m in rows.index else '' for m in models)} | {chance} |")
     stimuli = here[here.model == battery.STIMULI].set_index("measure")
     if len(stimuli):
-        said = [f"{title} {_cell(stimuli.loc[m])}" for m, title in battery.GATE_SHOWN.items() if m in stimuli.index]
+        said = [f"{title} {_cell(stimuli.loc[m], m)}" for m, title in battery.GATE_SHOWN.items() if m in stimuli.index]
         lines += ["", f"The stimuli: {'; '.join(said)}."]
     return "\n".join([*lines, ""])
 
 
-def _cell(row: pd.Series) -> str:
+def _cell(row: pd.Series, measure: str) -> str:
     value, low, high = (None if pd.isna(row[c]) else float(row[c]) for c in ("value", "low", "high"))
     if value is None:
-        return "–" if low is None else f"> {low:.2f}"
+        return "never" if measure == "override_threshold" else "–"
     interval = "" if low is None else f" [{low:.2f}, {high:.2f}]" if high is not None else f" [{low:.2f}, –]"
     return f"{value:.2f}{interval}, {int(row['n'])}"

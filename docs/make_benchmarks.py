@@ -21,9 +21,13 @@ def main() -> None:
             text.append(f"![{picture.stem}: models and measures as points with intervals](leaderboard_{picture.name})")
     page = here / "benchmarks.md"
     made = "<!-- measured -->\n" + "\n\n".join(text) + "\n<!-- /measured -->"
-    page.write_text(re.sub(r"<!-- measured -->.*<!-- /measured -->", lambda _: made, page.read_text(encoding="utf-8"), flags=re.S), encoding="utf-8")
+    page.write_text(
+        re.sub(r"<!-- measured -->.*<!-- /measured -->", lambda _: made, page.read_text(encoding="utf-8"), flags=re.S), encoding="utf-8"
+    )
     results = here.parent / "benchmarks" / "results" / "evaluation.json"
-    results.write_text(json.dumps([{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows], indent=0) + "\n")
+    results.write_text(
+        json.dumps([{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows], indent=0) + "\n"
+    )
 
 
 if __name__ == "__main__":
