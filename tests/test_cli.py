@@ -15,6 +15,7 @@ import soundfile
 
 from cogviz import audio, cli, corpora
 from cogviz.emotions import EMOTIONS
+from cogviz.evaluation.battery import Budget
 from cogviz.models import zoo
 from cogviz.models.listener import CogAudioListener, Heard
 from cogviz.training import run
@@ -316,3 +317,18 @@ def test_corpora_are_listed_with_what_each_allows(capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "CC BY-NC-SA 4.0" in out
     assert "hltsingapore.github.io/ESD" in out
+
+
+def test_dominance_takes_one_dataset_and_all_takes_several(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert cli.main(["evaluate", "dominance", "--data", "a", "b"]) == 2
+    assert "dominance takes one --data" in capsys.readouterr().err
+    asked = {}
+    monkeypatch.setattr(
+        "cogviz.benchmark.run", lambda models, data, output, **how: asked.update(models=models, data=data, output=output, **how)
+    )
+    options = ["--model", "m", "n", "--data", "a", "b=c", "--items", "9", "--edited", "5", "--targets", "2", "--output", str(tmp_path)]
+    assert cli.main(["evaluate", "all", *options]) == 0
+    assert (asked["models"], asked["data"], asked["output"]) == (["m", "n"], ["a", "b=c"], tmp_path)
+    assert asked["budget"] == Budget(9, 5, 2)
