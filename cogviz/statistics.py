@@ -204,10 +204,17 @@ def ratio(sums: np.ndarray) -> np.ndarray:
 def mean(
     values: Sequence[float] | np.ndarray, *, sentences: Sequence[str], speakers: Sequence[str], chance: float | None = None
 ) -> Estimate:
-    """Clustered estimate of a mean (of 0/1 values: a share)."""
+    """Clustered estimate of a mean (of 0/1 values: a share).
+
+    A share of 0 or 1 does not vary in any draw; its interval is the exact one (Clopper & Pearson 1934) of as many answers as there are clusters.
+    """
     array = np.asarray(values, dtype=float)
     sums = resample_sums(np.stack([array, np.ones(len(array))], axis=1), sentences=sentences, speakers=speakers)
-    return sums.map(ratio).estimate(chance=chance)
+    found = sums.map(ratio).estimate(chance=chance)
+    if found.low == found.high and found.value in (0, 1) and np.isin(array, (0, 1)).all():
+        reach = 1 - 0.025 ** (1 / max(len(set(sentences)), len(set(speakers)) if not found.scope else 1))
+        found = replace(found, high=reach) if found.value == 0 else replace(found, low=1 - reach)
+    return found
 
 
 def balanced_accuracy(truth: Sequence[str], predicted: Sequence[str], *, sentences: Sequence[str], speakers: Sequence[str]) -> Estimate:

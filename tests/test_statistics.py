@@ -99,6 +99,17 @@ def test_value_is_the_plain_mean_and_lies_in_its_interval():
     assert (found.n, found.chance) == (400, 0.5)
 
 
+def test_share_of_nothing_reaches_as_far_as_so_few_sentences_allow():
+    """Nothing in 36 sentences: still 10% once in forty times (.9 to the power of 36 is .0225)."""
+    sentences = [str(i % 36) for i in range(108)]
+    none = mean(np.zeros(108), sentences=sentences, speakers=["p"] * 108)
+    assert none.low == none.value == 0
+    assert (1 - none.high) ** 36 == pytest.approx(0.025)
+    every = mean(np.ones(108), sentences=sentences, speakers=["p"] * 108)
+    assert (every.low, every.high) == (pytest.approx(1 - none.high), 1)
+    assert mean(np.full(108, 0.3), sentences=sentences, speakers=["p"] * 108).high == pytest.approx(0.3)
+
+
 def test_single_sentence_has_no_interval():
     found = mean([0.0, 1.0, 1.0], sentences=["a"] * 3, speakers=["p", "q", "r"])
     assert found.value == pytest.approx(2 / 3)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from simulated import mixture, overridden, overridden_at
 
@@ -57,7 +58,7 @@ def test_points_and_curve_are_what_a_figure_needs():
     table = overridden(0.7, seed=5)
     found = override_threshold(table)
     assert list(found.points) == ["0.25", "0.5", "0.75", "1", "1.25", "1.5"]
-    conflict = table[(table.words != table.voice) & (table.words != "neutral")]
+    conflict = table[(table.words != table.voice) & (table.words != "neutral") & (table.voice != "neutral")]
     at_one = conflict[conflict.intensity == 1.0]
     assert found.points["1"].value == pytest.approx((at_one.answer == at_one.voice).mean())
     assert list(found.curve) == ["intensity", "value", "low", "high"]
@@ -71,6 +72,15 @@ def test_points_and_curve_are_what_a_figure_needs():
 def test_coin_does_not_follow_the_voice_at_any_intensity():
     table = mixture().drop(columns="intensity").assign(intensity=lambda t: np.resize([0.5, 1.0, 1.5], len(t)))
     assert override_threshold(table).verdict == "the tone never overrides the words"
+
+
+def test_neutral_voices_have_no_strength():
+    """In LIME they are all of intensity 0, and naming them right is no sign that a weak tone is enough."""
+    table = overridden(0.7, seed=6)
+    neutral = table[table.voice == "neutral"].assign(intensity=0.0, answer="neutral")
+    assert override_threshold(pd.concat([table, neutral])).threshold == override_threshold(table).threshold
+    with pytest.raises(ValueError, match="no conflict items"):
+        override_threshold(neutral)
 
 
 def test_few_sentences_give_no_verdict():

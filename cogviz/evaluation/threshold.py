@@ -1,6 +1,7 @@
 """The override threshold: how strong must the tone be before the answer follows the voice and not the words?
 
-Input is the table that `dominance` describes, with a column `intensity` (k, 0 .. 1.5). Only conflict items count. The share of answers that follow
+Input is the table that `dominance` describes, with a column `intensity` (k, 0 .. 1.5). Only conflict items count whose voice is not neutral: a
+neutral voice has no strength. (At k = 0 stands what is no more than a neutral rendering of the voice's emotion.) The share of answers that follow
 the voice is fitted, over k, by a psychometric curve
 
     P(k) = guess + (1 - guess) (1 - lapse) / (1 + exp(-(k - middle) / width))
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, log_expit, logit, xlog1py, xlogy
 
-from cogviz.emotions import INTENSITIES
-from cogviz.evaluation.items import extra_columns, read_items
+from cogviz.emotions import EMOTIONS, INTENSITIES
+from cogviz.evaluation.items import Items, extra_columns, read_items
 from cogviz.evaluation.results import named
-from cogviz.statistics import MIN_SENTENCES, Estimate, Resampled
+from cogviz.statistics import MIN_SENTENCES, Estimate, Resampled, marginal_chance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,16 +85,17 @@ def override_threshold(table: Table) -> Threshold:
     """Fit the curve to all conflict items, and anew in every draw of the clustered bootstrap.
 
     Raises:
-        ValueError: there is no column `intensity`, a value in it is no number from 0 to 1.5, there is no conflict item, or there are fewer than
-            `MIN_LEVELS` intensities.
+        ValueError: there is no column `intensity`, a value in it is no number from 0 to 1.5, there is no such conflict item, or there are fewer
+            than `MIN_LEVELS` intensities.
     """
     import pandas as pd
 
     every = read_items(table)
     intensity = pd.to_numeric(extra_columns(table, "intensity").intensity, errors="coerce").to_numpy(float)
-    items, k = every.where(every.conflict), intensity[every.conflict]
+    chosen = every.conflict & (every.voice != EMOTIONS.index("neutral"))
+    items, k = every.where(chosen), intensity[chosen]
     if not len(k):
-        raise ValueError("no conflict items: the threshold needs items whose words and voice both carry an emotion, and not the same")
+        raise ValueError("no conflict items: the threshold needs words that carry an emotion in voices that carry another, not neutral")
     if not ((k >= 0) & (k <= STRONGEST)).all():
         raise ValueError(f"column intensity must hold numbers from 0 to {STRONGEST} (k of the tone)")
     levels, at = np.unique(k, return_inverse=True)
@@ -115,9 +117,15 @@ def override_threshold(table: Table) -> Threshold:
         lapse=natural.estimate(1),
         middle=natural.estimate(2),
         width=natural.estimate(3),
-        points={f"{level:g}": items.where(at == i).share(follows[at == i]) for i, level in enumerate(levels)},
+        points={f"{level:g}": _point(items.where(at == i)) for i, level in enumerate(levels)},
         curve=pd.DataFrame({"intensity": grid, **{name: [getattr(e, name) for e in band] for name in ("value", "low", "high")}}),
         sentences=len(np.unique(items.sentence)),
+    )
+
+
+def _point(items: Items) -> Estimate:
+    return items.share(
+        items.answer == items.voice, chance=marginal_chance(items.voice.astype(str).tolist(), items.answer.astype(str).tolist())
     )
 
 

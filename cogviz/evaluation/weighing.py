@@ -1,7 +1,7 @@
 """Cue weighting: how much do the words weigh in an answer, and how much the voice?
 
 The conditional logit log p(y) = alpha [y = words] + beta [y = voice] + b_y, up to normalisation, over all items whose words and voice both carry an
-emotion (papers on cue weighting in perception do the same with two categories). Input is the table that `dominance` describes.
+emotion; b_y takes up favourite answers. Input is the table that `dominance` describes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cogviz.evaluation.items import Table
 
 RIDGE = 0.01
-"""Half the penalty on the squared parameters, in answers: a pure reader's weight is infinite, and about 12 with it; elsewhere it is not felt."""
+"""Penalty on the squared parameters: a weight that is infinite, a pure reader's, comes out near 10 with it; elsewhere it is not felt."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Weighing:
     Unparsed answers tell nothing about the weights and are left out of the fit; their share stands beside it.
 
     Attributes:
-        words, voice: alpha and beta; chance is 0, and below 0 the model avoids what the cue says.
+        words, voice: alpha and beta; chance is 0, and below 0 the model avoids what the cue says. Of a cue that is always followed the weight has no
+            upper end and its interval says nothing: read the share.
         difference: alpha - beta.
         share: lexical share alpha / (alpha + beta), 0 (only listens) .. 1 (only reads); a weight below 0 counts as 0. NaN where nothing weighs (the
             interval of alpha + beta holds 0) or where a cue is avoided (its interval lies below 0): then the two weights speak alone.
