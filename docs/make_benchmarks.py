@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
+import pandas as pd
+
+from cogviz import benchmark
+from cogviz.plotting import leaderboard, theme
+
+MARK = re.compile(r"<!-- measured -->.*<!-- /measured -->", re.DOTALL)
+
 
 def main() -> None:
-    """Write the tables between the marks, the figures beside them, and the rows to `benchmarks/results/evaluation.json`."""
-    here = Path(__file__).parent
-    rows, text = [], []
-    for folder in map(Path, sys.argv[1:]):
-        rows += json.loads((folder / "rows.json").read_text(encoding="utf-8"))
-        text.append((folder / "table.md").read_text(encoding="utf-8").strip())
-        for picture in sorted(folder.glob("*.png")):
-            shutil.copy(picture, here / f"leaderboard_{picture.name}")
-            text.append(f"![{picture.stem}: models and measures as points with intervals](leaderboard_{picture.name})")
+    """Write one table a dataset between the marks, its figure beside it, and the rows to `benchmarks/results/evaluation.json`."""
+    here, folders = Path(__file__).parent, [Path(name) for name in sys.argv[1:]]
+    rows = [row for folder in folders for row in json.loads((folder / "rows.json").read_text(encoding="utf-8"))]
+    table = pd.DataFrame(rows).drop_duplicates(["model", "data", "measure"])
+    text = []
+    for data in dict.fromkeys(table.data):
+        picture = f"leaderboard_{data}.png"
+        with theme.use():
+            theme.save(leaderboard.leaderboard(table, data=data), here / picture)
+        text += [benchmark.page(table, data), f"![{data}: models and measures as points with intervals]({picture})", ""]
+    commands = [
+        line for folder in folders for line in (folder / "table.md").read_text(encoding="utf-8").splitlines() if line.startswith("Made by")
+    ]
+    made = "\n".join(["<!-- measured -->", *text, *(f"- {line}" for line in commands), "<!-- /measured -->"])
     page = here / "benchmarks.md"
-    made = "<!-- measured -->\n" + "\n\n".join(text) + "\n<!-- /measured -->"
-    page.write_text(
-        re.sub(r"<!-- measured -->.*<!-- /measured -->", lambda _: made, page.read_text(encoding="utf-8"), flags=re.S), encoding="utf-8"
-    )
+    page.write_text(MARK.sub(lambda _: made, page.read_text(encoding="utf-8")), encoding="utf-8")
     results = here.parent / "benchmarks" / "results" / "evaluation.json"
-    results.write_text(
-        json.dumps([{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows], indent=0) + "\n"
-    )
+    rounded = [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    results.write_text("[\n" + ",\n".join(json.dumps(row) for row in rounded) + "\n]\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
