@@ -11,6 +11,7 @@ import pytest
 from cogviz.lime import dataset
 from cogviz.models import backbones, zoo
 from cogviz.models.listener import CogAudioListener
+from cogviz.models.listeners import LINEAR_PROBE, load_listener
 from cogviz.training import card, recipe
 
 REPOSITORY = Path(__file__).parents[1]
@@ -23,10 +24,20 @@ needs_base = pytest.mark.skipif(backbones.find(backbones.SMOLLM2) is None, reaso
 
 
 def test_checkpoints_are_complete_and_small() -> None:
-    assert {f.name for f in SHIPPED.iterdir() if f.is_dir()} == {*NANO, *SMOL, zoo.ENCODER}
+    assert {f.name for f in SHIPPED.iterdir() if f.is_dir()} == {*NANO, *SMOL, zoo.ENCODER, LINEAR_PROBE}
     assert sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file()) < 90e6
     assert all((SHIPPED / name / "model.safetensors").stat().st_size < 8e6 for name in SMOL), "connector and adapters only"
     assert not list(SHIPPED.rglob("run/*"))
+
+
+def test_the_linear_probe_hears_the_samples_better_than_chance() -> None:
+    about = json.loads((SHIPPED / LINEAR_PROBE / "probe.json").read_text())
+    spoken = dataset.read(REPOSITORY / "data_samples")
+    assert not set(about["speakers"]) & {u.speaker for u in spoken}, "the samples' speakers are in no training part"
+    if backbones.find(backbones.WHISPER_TINY_EN) is None:
+        pytest.skip("no Whisper here; cogviz weights fetch")
+    heard = load_listener(LINEAR_PROBE, device="cpu").listen(spoken, progress=False)
+    assert sum(h.claimed == h.utterance.emotion for h in heard) / len(heard) > 0.5
 
 
 @pytest.mark.parametrize("name", [*NANO, *SMOL])
