@@ -212,9 +212,36 @@ def mean(
     sums = resample_sums(np.stack([array, np.ones(len(array))], axis=1), sentences=sentences, speakers=speakers)
     found = sums.map(ratio).estimate(chance=chance)
     if found.low == found.high and found.value in (0, 1) and np.isin(array, (0, 1)).all():
-        reach = 1 - 0.025 ** (1 / max(len(set(sentences)), len(set(speakers)) if not found.scope else 1))
+        reach = _unseen(sentences, speakers)
         found = replace(found, high=reach) if found.value == 0 else replace(found, low=1 - reach)
     return found
+
+
+def difference(
+    first: Sequence[float] | np.ndarray,
+    second: Sequence[float] | np.ndarray,
+    *,
+    sentences: Sequence[str],
+    speakers: Sequence[str],
+    chance: float | None = 0.0,
+) -> Estimate:
+    """Clustered estimate of the mean of first - second, item by item.
+
+    Where no item differs, no draw does; the interval then reaches to either side as far as a difference may go unseen in as many clusters.
+    """
+    apart = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    sums = resample_sums(np.stack([apart, np.ones(len(apart))], axis=1), sentences=sentences, speakers=speakers)
+    found = sums.map(ratio).estimate(chance=chance)
+    if found.low == found.high and not apart.any():
+        reach = _unseen(sentences, speakers)
+        found = replace(found, low=-reach, high=reach)
+    return found
+
+
+def _unseen(sentences: Sequence[str], speakers: Sequence[str]) -> float:
+    """The largest share that may show in none of the clusters, at 97.5%."""
+    both = len(set(speakers)) >= SPEAKERS_FOR_TWO_WAY
+    return float(1 - 0.025 ** (1 / max(len(set(sentences)), len(set(speakers)) if both else 1)))
 
 
 def balanced_accuracy(truth: Sequence[str], predicted: Sequence[str], *, sentences: Sequence[str], speakers: Sequence[str]) -> Estimate:

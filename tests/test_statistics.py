@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cogviz.statistics import Estimate, balanced_accuracy, bootstrap, marginal_chance, mean, ratio, resample, resample_sums
+from cogviz.statistics import Estimate, balanced_accuracy, bootstrap, difference, marginal_chance, mean, ratio, resample, resample_sums
 
 
 def clustered(seed: int, *, sentences: int = 40, items: int = 10, spread: float = 1.0) -> tuple[np.ndarray, list[str], list[str]]:
@@ -190,3 +190,13 @@ def test_estimate_reads_well_and_becomes_a_row():
     estimate = Estimate(0.5, 0.4, 0.6, 20, 1 / 7, "for these speakers")
     assert str(estimate) == "0.500 [0.400, 0.600], n = 20, chance 0.143"
     assert estimate.row()["scope"] == "for these speakers"
+
+
+def test_a_difference_that_is_nowhere_seen_has_an_interval_to_both_sides() -> None:
+    names = [f"s{i}" for i in range(30)]
+    same = difference([1, 0] * 15, [1, 0] * 15, sentences=names, speakers=["a"] * 30)
+    assert (same.value, same.low) == (0, -same.high)
+    assert 0.05 < same.high < 0.15
+    found = difference([1.0] * 30, [0.0] * 29 + [1.0], sentences=names, speakers=["a"] * 30)
+    assert found.value == pytest.approx(29 / 30)
+    assert found.low < found.value

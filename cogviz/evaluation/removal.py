@@ -77,7 +77,7 @@ def removal(table: Table, *, reference: str = UNTOUCHED) -> dict[str, Removal]:
         found[str(edit)] = Removal(
             accuracy=statistics.mean(hit, chance=_chance(after), **clusters),
             before=statistics.mean(hit_before, chance=_chance(same), **clusters),
-            drop=statistics.mean(hit_before - hit, chance=0.0, **clusters),
+            drop=statistics.difference(hit_before, hit, **clusters),
             sentences=after.sentence.nunique(),
         )
     return found
