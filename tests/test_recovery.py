@@ -35,9 +35,7 @@ def test_every_measure_is_among_the_cases_with_the_listeners_that_the_issue_name
 
 
 def test_measure_of_another_listener_does_not_cover_the_truth():
-    """The check can fail: figures of the mixture beside the truth of the listener whose sentences differ."""
-    one, other = (
-        next(c for c in CASES if (c.measure, c.listener) == ("following", name)) for name in ("mixture", "mixture, sentences differ")
-    )
+    """The check can fail: figures of the mixture beside the truth of the coin."""
+    one, other = (next(c for c in CASES if (c.measure, c.listener) == ("following", name)) for name in ("mixture", "coin"))
     rows = recover(type(one)(one.measure, one.listener, one.answers, other.truth), SEEDS)
     assert max(row["covered"] for row in rows) < 0.5
