@@ -85,7 +85,9 @@ class _Clusters:
 
     @property
     def scope(self) -> str:
-        return "for these speakers" if self.speakers is None else ""
+        if self.speakers is None:
+            return "for these speakers"
+        return "for these sentences" if self.sentences.shape[1] < MIN_SENTENCES else ""
 
     @property
     def tail(self) -> float:

@@ -200,3 +200,9 @@ def test_a_difference_that_is_nowhere_seen_has_an_interval_to_both_sides() -> No
     found = difference([1.0] * 30, [0.0] * 29 + [1.0], sentences=names, speakers=["a"] * 30)
     assert found.value == pytest.approx(29 / 30)
     assert found.low < found.value
+
+
+def test_many_speakers_of_two_sentences_speak_for_these_sentences_only() -> None:
+    speakers = [f"a{i // 2}" for i in range(24)]
+    assert mean([1, 0] * 12, sentences=["x", "y"] * 12, speakers=speakers).scope == "for these sentences"
+    assert mean([1, 0] * 12, sentences=[f"x{i % 6}" for i in range(24)], speakers=speakers).scope == ""

@@ -69,7 +69,7 @@ class Following:
 
     @property
     def scope(self) -> str:
-        """Return "for these speakers" where there are fewer than ten, else ""."""
+        """Return for whom the intervals hold: "for these speakers" (fewer than ten), "for these sentences" (fewer than five), or ""."""
         return self.voice.scope
 
 
