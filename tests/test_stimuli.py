@@ -10,7 +10,7 @@ import pytest
 from scipy import signal
 
 from cogviz.audio import RATE, level_db
-from cogviz.evaluation.stimuli import REMOVALS, other_tone, other_words, remove, unrelated
+from cogviz.evaluation.stimuli import REMOVALS, has_partners, other_tone, other_words, remove, unrelated
 from cogviz.lime import prosody, world
 from cogviz.lime.measure import measure
 from cogviz.lime.voices import speak
@@ -219,5 +219,8 @@ def test_an_unrelated_recording_shares_the_speaker_only() -> None:
         assert heard.speaker == of.speaker
         assert heard.sentence != of.sentence
         assert heard.emotion != of.emotion
+    assert all(has_partners(u, pool) for u in pool)
+    assert not has_partners(pool[0], [u for u in pool if u.sentence == "x"])
+    assert not has_partners(pool[0], [u for u in pool if u.emotion == pool[0].emotion])
     with pytest.raises(ValueError, match="another sentence in another emotion"):
         unrelated(pool, [u for u in pool if u.sentence == "x"])

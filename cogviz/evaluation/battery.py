@@ -216,18 +216,18 @@ def choose_targets(utterances: Sequence[Utterance], count: int) -> list[Utteranc
 
 
 def _dependence(s: Subject) -> Any:
+    """On the edited items that have a partner in every condition."""
     pool = s.material.pool
+    silent = {str(u.extra["of"]): u for u in s.material.removed["silence"]}
+    heard = [u for u in s.edited if u.id in silent and stimuli.has_partners(u, pool)]
+    if not heard:
+        raise ValueError("no recording has both another tone of the same words and another sentence in another tone by its speaker")
     made = {
-        "silence": s.material.removed["silence"],
-        "other_words": stimuli.unrelated(s.edited, pool),
-        "other_tone": stimuli.other_tone(s.edited, pool),
+        "silence": [silent[u.id] for u in heard],
+        "other_words": stimuli.unrelated(heard, pool),
+        "other_tone": stimuli.other_tone(heard, pool),
     }
-    kept = {str(u.extra["of"]) for u in made["silence"]}
-    heard = [u for u in s.edited if u.id in kept]
-    tables = {"full": s.table(heard, s.named(heard))}
-    for name, sounds in made.items():
-        sounds = [u for u in sounds if u.extra["of"] in kept]
-        tables[name] = s.table(sounds, s.named(sounds))
+    tables = {name: s.table(sounds, s.named(sounds)) for name, sounds in (("full", heard), *made.items())}
     if all(u.text for u in heard):
         tables["no_audio"] = s.table(heard, s.read(heard))
     return dependence.audio_dependence(tables)

@@ -214,6 +214,12 @@ def other_words(utterances: Sequence[Utterance], pool: Sequence[Utterance]) -> l
     return _swapped(utterances, partners, "other_words", "other sentence of the same speaker in the same emotion")
 
 
+def has_partners(utterance: Utterance, pool: Sequence[Utterance]) -> bool:
+    """Say whether `pool` has what `other_tone` and `unrelated` need for an utterance."""
+    own = [o for o in pool if (o.corpus, o.speaker) == (utterance.corpus, utterance.speaker) and o.emotion not in (None, utterance.emotion)]
+    return len({o.sentence == utterance.sentence for o in own}) == 2
+
+
 def unrelated(utterances: Sequence[Utterance], pool: Sequence[Utterance]) -> list[Utterance]:
     """Put a recording of the same speaker that says something else in another emotion in the place of each utterance.
 
