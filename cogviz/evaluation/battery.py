@@ -33,6 +33,7 @@ from cogviz.evaluation import (
     weighing,
 )
 from cogviz.evaluation.remembered import Remembered
+from cogviz.lime.world import VocoderError
 from cogviz.models.protocol import Heard
 from cogviz.utterance import Utterance
 
@@ -377,7 +378,7 @@ def measure(listener: Remembered, material: Material, *, data: str, judge: Any, 
         prefix, part = PARTS[name]
         try:
             found[name] = part(subject)
-        except ValueError as reason:
+        except (ValueError, VocoderError) as reason:
             left_out[name] = str(reason)
             continue
         part_rows = [
