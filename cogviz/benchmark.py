@@ -46,6 +46,9 @@ SHOWN: Mapping[str, str] = {
 }
 """Measures of the Markdown page, in its order, and what they are called there. All of them are in the rows."""
 
+VALIDATED = 1500
+"""Recordings of a dataset, in whole cells, that the validity gate looks at: enough for each condition, however large a corpus is."""
+
 
 def named(data: str) -> dict[str, list[Utterance]]:
     """Return the datasets of one `--data`: CORPUS=FOLDER, FOLDER/PART, or the held-out parts of FOLDER (all of it where it has none).
@@ -99,6 +102,7 @@ def run(
     """
     output.mkdir(parents=True, exist_ok=True)
     budget = budget or battery.Budget()
+    command = _command(models, data, parts, budget)
     sets = {name: audible(utterances) for one in data for name, utterances in named(one).items()}
     judge = rewards.evaluation_judge()
     rows: list[dict[str, Any]] = []
@@ -107,7 +111,7 @@ def run(
     for name, utterances in sets.items():
         valid = None
         try:
-            valid = battery.validity(utterances, progress=progress)
+            valid = battery.validity(battery.choose(utterances, VALIDATED), progress=progress)
             rows += battery.rows_of_gate(valid, data=name)
         except ValueError as reason:
             left_out[name, "all"] = {"validity gate": str(reason)}
@@ -120,7 +124,7 @@ def run(
             rows += found.rows
             left_out[name, listener.name] = found.left_out
             print(f"{listener.name} on {name}: {len(material[name].items)} items, {time.time() - began:.0f} s", flush=True)
-            _write(output, rows, left_out, budget, models, data)
+            _write(output, rows, left_out, command)
     table = pd.DataFrame(rows)
     for name in sets:
         with theme.use():
@@ -135,14 +139,10 @@ def _write(
     output: Path,
     rows: Sequence[dict[str, Any]],
     left_out: Mapping[tuple[str, str], Mapping[str, str]],
-    budget: battery.Budget,
-    models: Sequence[str],
-    data: Sequence[str],
+    command: str,
 ) -> None:
     (output / "rows.json").write_text(json.dumps(list(rows), indent=1) + "\n", encoding="utf-8")
-    names = " ".join(one.partition("=")[0] + "=FOLDER" if "=" in one else "FOLDER" for one in data)
-    settings = " ".join(f"--{key} {value}" for key, value in asdict(budget).items())
-    text = [f"Made by `cogviz evaluate all --model {' '.join(models)} --data {names} {settings}`. Value, 95% interval, n.", ""]
+    text = [f"Made by `{command}`. Value, 95% interval, n.", ""]
     text += [page(pd.DataFrame(rows), name) for name in dict.fromkeys(row["data"] for row in rows)]
     reasons: dict[str, list[str]] = {}
     for (name, model), parts in left_out.items():
@@ -151,6 +151,15 @@ def _write(
     if reasons:
         text += ["### Not measured", "", *(f"- {reason} ({', '.join(where)})" for reason, where in sorted(reasons.items())), ""]
     (output / "table.md").write_text("\n".join(text), encoding="utf-8")
+
+
+def _command(models: Sequence[str], data: Sequence[str], parts: Sequence[str] | None, budget: battery.Budget) -> str:
+    """The command that makes the same page; folders of this machine are left out of it."""
+    names = [
+        f"{one.partition('=')[0]}=FOLDER" if "=" in one else "FOLDER" if Path(one).is_dir() else f"FOLDER/{Path(one).name}" for one in data
+    ]
+    words = ["cogviz evaluate all --model", *models, "--data", *names, *(f"--{key} {value}" for key, value in asdict(budget).items())]
+    return " ".join([*words, *(["--part", *(f'"{part}"' for part in parts)] if parts else [])])
 
 
 def page(table: pd.DataFrame, data: str) -> str:

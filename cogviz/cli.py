@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _note(others: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    """Show our own warnings as a sentence, those of libraries as they are."""
+    """Show a plain warning as a sentence, as ours are, and those of other kinds (deprecations and the like) as they are."""
     if category is UserWarning:
         print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
     else:

@@ -33,7 +33,7 @@ def main() -> None:
     page = here / "benchmarks.md"
     page.write_text(MARK.sub(lambda _: made, page.read_text(encoding="utf-8")), encoding="utf-8")
     results = here.parent / "benchmarks" / "results" / "evaluation.json"
-    rounded = [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    rounded = [{k: round(v, 4) if isinstance(v, float) else v for k, v in rows[i].items()} for i in table.index]
     results.write_text("[\n" + ",\n".join(json.dumps(row) for row in rounded) + "\n]\n", encoding="utf-8")
 
 

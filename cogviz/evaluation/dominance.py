@@ -121,7 +121,7 @@ def following(table: Table) -> Following:
         neither=items.share(1 - voice - words, chance=1 - either),
         unparsed=items.share(items.answer < 0),
         index=items.estimate(index, chance=by_words / either if either else None),
-        difference=items.share(voice - words, chance=by_voice - by_words),
+        difference=items.difference(voice, words, chance=by_voice - by_words),
         together=items.share(voice + words, chance=either),
         sentences=len(np.unique(items.sentence)),
     )

@@ -177,6 +177,12 @@ def _followed(part: pd.DataFrame) -> Followed:
             speakers=part.speaker.astype(str).tolist(),
             chance=by_chain / either if either else None,
         ),
-        difference=_mean(part, chain - sound, by_chain - by_sound),
+        difference=statistics.difference(
+            chain,
+            sound,
+            sentences=part.sentence.astype(str).tolist(),
+            speakers=part.speaker.astype(str).tolist(),
+            chance=by_chain - by_sound,
+        ),
         sentences=part.sentence.nunique(),
     )

@@ -53,6 +53,10 @@ class Items:
     def share(self, values: np.ndarray, *, chance: float | None = None) -> Estimate:
         return statistics.mean(values, sentences=self.sentence.tolist(), speakers=self.speaker.tolist(), chance=chance)
 
+    def difference(self, first: np.ndarray, second: np.ndarray, *, chance: float | None = 0.0) -> Estimate:
+        """See `statistics.difference`."""
+        return statistics.difference(first, second, sentences=self.sentence.tolist(), speakers=self.speaker.tolist(), chance=chance)
+
 
 def read_items(table: Table) -> Items:
     """Check a table and return its columns.

@@ -99,7 +99,7 @@ class CogAudioListener(Answering):
     ) -> BatchFeature:
         utterances = [item for item in items if isinstance(item, Utterance)]
         if not utterances:
-            return self._written([str(item) for item in items], task, str(prefix))
+            return self._written([str(item) for item in items], task, prefix)
         states = states or self.states
         if all(u.id in states for u in utterances):
             inputs = self.processor.from_states([states[u.id] for u in utterances], task, prefix=prefix)
@@ -110,18 +110,17 @@ class CogAudioListener(Answering):
             inputs["enrolled"] = torch.stack([unknown if u.enrolment is None else self._voice(u.enrolment) for u in utterances])
         return inputs.to(self.model.device)
 
-    def _written(self, texts: Sequence[str], task: str | Sequence[str], prefix: str) -> BatchFeature:
+    def _written(self, texts: Sequence[str], task: str | Sequence[str], prefix: str | Sequence[str]) -> BatchFeature:
         """Words in place of the sound, as text-only pretraining gives them (`training.reading`): each token as a frame that says it, no tone."""
         processor, device = self.processor, self.model.device
         spoken = [processor.spoken_tokens(text) for text in texts]
-        tasks = [task] * len(texts) if isinstance(task, str) else task
-        prompts = [processor.prompt(t, len(s) + processor.tone_tokens) + prefix for t, s in zip(tasks, spoken, strict=True)]
-        tokens = processor.tokenizer(prompts, padding=True, padding_side="left", return_tensors="pt", add_special_tokens=False).to(device)
+        prompts = processor.prompts([len(s) + processor.tone_tokens for s in spoken], task, prefix)
+        ids, mask = (torch.as_tensor(prompts[name], device=device) for name in ("input_ids", "attention_mask"))
         longest = max(map(len, spoken))
         frames = torch.tensor([s + [-100] * (longest - len(s)) for s in spoken], dtype=torch.long, device=device)
         with self._inference():
-            embeds = self.model.simulate(tokens["input_ids"], frames)
-        return BatchFeature({"inputs_embeds": embeds, "attention_mask": tokens["attention_mask"]})
+            embeds = self.model.simulate(ids, frames)
+        return BatchFeature({"inputs_embeds": embeds, "attention_mask": mask})
 
     def _voice(self, neutral: Utterance) -> Tensor:
         """(K,) what a neutral recording says of a speaker's voice; kept, as many recordings share one."""

@@ -79,7 +79,7 @@ class CogAudioProcessor(ProcessorMixin):
         """Return the text of a prompt with its placeholders; `task` is a key of `PROMPTS` or a question of your own."""
         return self.template.format(audio=self.audio_token * placeholders, prompt=PROMPTS.get(task, task))
 
-    def _prompts(self, placeholders: Sequence[int], task: str | Sequence[str], prefix: str | Sequence[str]) -> Any:
+    def prompts(self, placeholders: Sequence[int], task: str | Sequence[str], prefix: str | Sequence[str]) -> Any:
         """Return input_ids and attention_mask of the prompts with the beginnings of their answers, left-padded."""
         tasks, prefixes = ([one] * len(placeholders) if isinstance(one, str) else list(one) for one in (task, prefix))
         if not len(tasks) == len(prefixes) == len(placeholders):
@@ -128,7 +128,7 @@ class CogAudioProcessor(ProcessorMixin):
         mels = [self.mel(clip) for clip in clips]
         longest = max(m.shape[1] for m in mels)
         counts = [self.placeholders(m.shape[1]) for m in mels]
-        tokens = self._prompts(counts, task, prefix)
+        tokens = self.prompts(counts, task, prefix)
         frames = max(counts) - self.tone_tokens
         data = {
             "input_ids": tokens["input_ids"],
@@ -156,7 +156,7 @@ class CogAudioProcessor(ProcessorMixin):
         Returns:
             input_ids, attention_mask (left-padded), audio_states (B, L + 1, T, D), audio_mask (B, T), audio_levels (B, T).
         """
-        tokens = self._prompts([s.shape[1] + self.tone_tokens for s, _ in clips], task, prefix)
+        tokens = self.prompts([s.shape[1] + self.tone_tokens for s, _ in clips], task, prefix)
         frames = max(s.shape[1] for s, _ in clips)
         data = {
             "input_ids": tokens["input_ids"],
