@@ -174,6 +174,25 @@ class Answering(ABC):
         inputs, said = with_answers(self._inputs(utterances, task), tokens, pad=self.tokenizer.pad_token_id or 0)
         return self._passage(inputs, said)
 
+    def naming(self, utterances: Sequence[Utterance]) -> Passage:
+        """Return a batch that ends where `scores` asks for the emotion: what follows the last place is one of `label_tokens`."""
+        task, prefix = self.begins
+        begun = self.tokenizer(prefix, add_special_tokens=False)["input_ids"]
+        inputs = self._inputs(utterances, task)
+        return self._passage(*with_answers(inputs, [begun] * len(utterances), pad=self.tokenizer.pad_token_id or 0))
+
+    @property
+    def label_tokens(self) -> list[int]:
+        """The token with which each of the seven labels begins, in the order of `EMOTIONS`.
+
+        Raises:
+            ValueError: two labels begin with the same token, so that one token cannot tell them apart.
+        """
+        first = [self.tokenizer(f" {label}", add_special_tokens=False)["input_ids"][0] for label in self.labels]
+        if len(set(first)) < len(first):
+            raise ValueError(f"{self.name}: two of its labels ({', '.join(self.labels)}) begin with the same token; give it other labels")
+        return first
+
     def _passage(self, inputs: Inputs, said: Tensor) -> Passage:
         """The passage of a whole input; `said`: (B, S) True where the answer stands."""
         return Passage(inputs, inputs["input_ids"], self._parts(inputs["input_ids"], inputs["attention_mask"], said))

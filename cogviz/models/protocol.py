@@ -126,6 +126,15 @@ class Transparent(Listener, Protocol):
         """Return a batch with its answers: those given, or the model's own."""
         ...
 
+    def naming(self, utterances: Sequence[Utterance]) -> Passage:
+        """Return a batch that ends where `scores` asks for the emotion: what follows the last place is one of `label_tokens`."""
+        ...
+
+    @property
+    def label_tokens(self) -> list[int]:
+        """The token with which each of the seven labels begins, in the order of `EMOTIONS`."""
+        ...
+
     def logits(self, passage: Passage) -> Tensor:
         """(B, S, V) of the next token at each place; with a gradient where one is wanted."""
         ...

@@ -37,9 +37,17 @@ class GraniteSpeech(AudioLanguageModel):
 
     def passage(self, utterances: Sequence[Utterance], answers: Sequence[str] | None = None, *, route: str = "reason") -> Passage:
         """Return one utterance with its answer: the one given, or the model's own."""
+        self._check_one(utterances)
+        return super().passage(utterances, answers, route=route)
+
+    def naming(self, utterances: Sequence[Utterance]) -> Passage:
+        """Return one utterance up to where the emotion is asked for."""
+        self._check_one(utterances)
+        return super().naming(utterances)
+
+    def _check_one(self, utterances: Sequence[Utterance]) -> None:
         if len(utterances) != 1:
             raise ValueError(f"{self.name} hears one recording at a time (its encoder has no mask); ask for the passage of each")
-        return super().passage(utterances, answers, route=route)
 
     def logits(self, passage: Passage) -> Tensor:
         """(B, S, V) of the next token at each place; with a gradient where one is wanted."""
