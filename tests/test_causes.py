@@ -13,6 +13,7 @@ import torch
 from cogviz.device import Device
 from cogviz.lime import plan as plans
 from cogviz.lime.build import build
+from cogviz.plotting import ablations as plotted
 from cogviz.training import ablations, causes, experiment, recipe, sft
 from cogviz.training.recipe import Alignment, Recipe, Stage
 
@@ -163,9 +164,11 @@ def test_figures_of_an_ablation_follow_the_papers_columns() -> None:
         "overall, route A": (0.5, 4),
         "conflict, route A": (0.5, 2),
         "non-conflict, route A": (1.0, 1),
+        "words, route A": (0.5, 2),
         "overall, route B": (0.5, 4),
         "conflict, route B": (1.0, 2),
         "non-conflict, route B": (0.0, 1),
+        "words, route B": (0.0, 2),
     }
 
 
@@ -187,8 +190,13 @@ def test_ablations_share_the_stages_that_they_have_in_common(
     assert [name for name, stage in ran if stage == "explicit"] == ["full-0", "full-1", "last-layer-0", "last-layer-1"]
     assert set(table.ablation) == set(made)
     assert {(r.measure, r.seed) for r in table.itertuples() if r.ablation == "full" and r.seed == 0} == {
-        (f"{columns}, route {route}", 0) for columns in ("overall", "conflict", "non-conflict") for route in "AB"
+        (f"{columns}, route {route}", 0) for columns in ("overall", "conflict", "non-conflict", "words") for route in "AB"
     }
+    page = ablations.page(table).splitlines()
+    assert [line.split("|")[1].strip() for line in page] == ["", "---", *made]
+    full = table[(table.ablation == "full") & table.seed.isna()].iloc[0]
+    assert page[2].split("|")[2].strip() == f"{full.value:.2f} [{full.low:.2f}, {full.high:.2f}]"
+    assert len(plotted.ablations(table).axes) == len(plotted.COLUMNS)
     assert (tmp_path / "ablations.csv").is_file()
     begun = json.loads((tmp_path / "ablations" / "no-rl-1" / "run.json").read_text())
     assert begun["headroom"] == {}

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from cogviz import audio, cli, corpora
+from cogviz.cli import machine
 from cogviz.emotions import EMOTIONS
 from cogviz.evaluation.battery import Budget
 from cogviz.models import zoo
@@ -192,7 +193,7 @@ def test_missing_optional_parts_say_how_to_add_them(capsys: pytest.CaptureFixtur
     def absent(_: object) -> int:
         raise ModuleNotFoundError("No module named 'papermill'")
 
-    monkeypatch.setattr(cli, "_doctor", absent)
+    monkeypatch.setattr(machine, "_doctor", absent)
     assert "No module named 'papermill'; install the optional parts with: pip install 'cogviz[all]'" in refused(capsys, "doctor")
 
 
@@ -200,7 +201,7 @@ def test_ctrl_c_ends_with_130_and_no_traceback(capsys: pytest.CaptureFixture[str
     def stopped(_: object) -> int:
         raise KeyboardInterrupt("3 of 9 are kept")
 
-    monkeypatch.setattr(cli, "_doctor", stopped)
+    monkeypatch.setattr(machine, "_doctor", stopped)
     assert cli.main(["doctor"]) == 130
     assert capsys.readouterr().err == "\nstopped. 3 of 9 are kept\n"
 

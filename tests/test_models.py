@@ -443,7 +443,7 @@ def test_cuda_learns_what_the_cpu_learns(make_tiny: Callable[..., Pair], monkeyp
         there.zero_grad()
         loss = there(**{name: value.to(device) for name, value in inputs.items()}).loss
         loss.backward()
-        gradients[device] = [loss.detach().cpu(), *(p.grad.cpu() for p in there.parameters() if p.grad is not None)]
+        gradients[device] = [loss.detach().cpu(), *(p.grad.cpu().clone() for p in there.parameters() if p.grad is not None)]
     assert len(gradients["cpu"]) > 10
     for cpu, cuda in zip(gradients["cpu"], gradients["cuda"], strict=True):
         torch.testing.assert_close(cuda, cpu, atol=3e-3, rtol=1e-2)

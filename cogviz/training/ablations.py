@@ -72,24 +72,40 @@ def measure(
 def figures(answers: pd.DataFrame, *, judge: Any) -> list[dict[str, Any]]:
     """Return accuracy of the voice's emotion on both routes: over all items, over conflicts, and over items whose words agree.
 
+    "words" is the share of the conflicts in which the answer has the words' emotion instead.
     Items with neutral words are in none but the first: they neither conflict nor agree with a voice that carries emotion.
     """
     rows = []
     for route, letter in (("reason", "A"), ("direct", "B")):
         on = answers[answers.route == route]
         if route == "reason":
-            right = on.answer.to_numpy() == on.voice.to_numpy()
+            told = on.answer.to_numpy()
         else:
-            right = np.array(judge.tell(on.response.tolist())) == on.voice.to_numpy() if len(on) else np.zeros(0, dtype=bool)
-            right &= (on.response.str.strip() != "").to_numpy()
+            told = np.array(judge.tell(on.response.tolist()), dtype=object) if len(on) else np.zeros(0, dtype=object)
+            told[(on.response.str.strip() == "").to_numpy()] = None
         carries = on.words.isin(EMOTIONS) & on.words.ne("neutral")
-        for name, chosen in (
-            ("overall", np.ones(len(on), dtype=bool)),
-            ("conflict", (carries & on.words.ne(on.voice)).to_numpy()),
-            ("non-conflict", (carries & on.words.eq(on.voice)).to_numpy()),
+        everywhere, conflict = np.ones(len(on), dtype=bool), (carries & on.words.ne(on.voice)).to_numpy()
+        for name, chosen, wanted in (
+            ("overall", everywhere, on.voice),
+            ("conflict", conflict, on.voice),
+            ("non-conflict", (carries & on.words.eq(on.voice)).to_numpy(), on.voice),
+            ("words", conflict, on.words),
         ):
             if chosen.any():
                 kept = on[chosen]
-                found = mean(right[chosen].astype(float), sentences=kept.sentence.tolist(), speakers=kept.speaker.tolist(), chance=1 / 7)
+                right = (told == wanted.to_numpy())[chosen].astype(float)
+                found = mean(right, sentences=kept.sentence.tolist(), speakers=kept.speaker.tolist(), chance=1 / 7)
                 rows.append({"measure": f"{name}, route {letter}", **{k: v for k, v in found.row().items() if k != "scope"}})
     return rows
+
+
+def page(table: pd.DataFrame) -> str:
+    """Return what `measure` returns as a Markdown table: a row an ablation, all seeds together, in the columns of the paper's tables."""
+    pooled = table[table.seed.isna()]
+    columns = list(dict.fromkeys(pooled.measure))
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, rows in pooled.groupby("ablation", sort=False):
+        by = rows.set_index("measure")
+        cells = (f"{by.value[c]:.2f} [{by.low[c]:.2f}, {by.high[c]:.2f}]" if c in by.index else "" for c in columns)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

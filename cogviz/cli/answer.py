@@ -1,0 +1,105 @@
+"""`cogviz answer` and `cogviz report`: what models say to recordings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cogviz.cli.common import ENROL, command, say, write_json
+
+
+def add(commands: Any) -> None:
+    """Add these commands to the parser."""
+    answer = command(commands, "answer", _answer, "let a model answer recordings")
+    answer.add_argument("files", nargs="+", type=Path)
+    answer.add_argument("--model", default="nano-aligned", help="a variant or a checkpoint folder (default: nano-aligned)")
+    answer.add_argument(
+        "--neutral",
+        type=Path,
+        metavar="FILE",
+        help="the same speaker saying something else in a calm voice: the tone is then heard relative to it",
+    )
+    answer.add_argument("--route", default="reason", help="reason (chain, then response) or direct")
+    answer.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="also write JSON rows {file, model, route, emotion, perception, intent, psychology, strategy, response, text} "
+        "('-' for standard output; what is missing is null)",
+    )
+
+    report = command(commands, "report", _report, "let models listen, and make one page of what they answer and whom they follow")
+    report.add_argument("files", nargs="*", type=Path, metavar="FILE", help="recordings of your own (default: the shipped samples)")
+    report.add_argument(
+        "--model", nargs="+", default=["nano-baseline", "nano-aligned"], help="variants or checkpoint folders, one or several"
+    )
+    report.add_argument("--data", default="", help="dataset folder of `cogviz lime build` (default: data_samples)")
+    report.add_argument("--corpus", default="", help="ravdess or emodb: an actor of real speech instead")
+    report.add_argument("--root", default="", help="folder of the corpus")
+    report.add_argument("--actor", default="", help="whose recordings (default: the first actor)")
+    report.add_argument("--sentence", default="", help="which sentence is drawn and played (default: the first)")
+    report.add_argument("--neutral", default="", metavar="FILE", help="for recordings of your own: the same speaker in a calm voice")
+    report.add_argument("--enrol", action="store_true", help=ENROL)
+    report.add_argument("--output", type=Path, default=Path("reports/tour"), help="folder of the page (default: reports/tour)")
+
+
+def _answer(options: argparse.Namespace) -> int:
+    from cogviz import audio
+    from cogviz.eips import STEPS, check_route
+    from cogviz.models.zoo import folder
+    from cogviz.utterance import Utterance
+
+    check_route(options.route)
+    folder(options.model)  # before anything heavy: an unknown name should not cost a second
+    read = []
+    for path in [*options.files, *([options.neutral] if options.neutral else [])]:
+        recording = audio.read(path)
+        for notice in recording.notices:
+            print(f"note: {notice}", file=sys.stderr)
+        read.append(Utterance(str(path), "", None, "you", str(path), "files", waveform=recording.samples))
+    utterances = [replace(u, enrolment=read[-1]) for u in read[:-1]] if options.neutral else read
+    from cogviz.models.listener import CogAudioListener
+
+    tell = say(options.json)
+    rows = []
+    for heard in CogAudioListener(options.model).listen(utterances, route=options.route):
+        chain = heard.answer.chain if heard.answer else None
+        row: dict[str, Any] = {
+            "file": heard.utterance.id,
+            "model": Path(options.model).name,
+            "route": heard.route,
+            "emotion": heard.claimed,
+            **{step: getattr(chain, step, None) for step in STEPS},
+            "response": heard.answer.response if heard.answer else None,
+            "text": heard.text,
+        }
+        rows.append(row)
+        tell(f"\n{heard.utterance.id}")
+        if heard.answer is None:
+            tell(f"  (not in the expected form) {heard.text}")
+        for name in (*STEPS, "response"):
+            if row[name] is not None:
+                tell(f"  {name.capitalize():<11} {row[name]}")
+    write_json(rows, options.json)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from cogviz import report
+
+    report.build(
+        options.output,
+        models=options.model,
+        files=options.files,
+        data=options.data,
+        corpus=options.corpus,
+        root=options.root,
+        actor=options.actor,
+        sentence=options.sentence,
+        neutral=options.neutral,
+        enrolled=options.enrol,
+    )
+    return 0
