@@ -15,7 +15,9 @@ import pandas as pd
 
 from cogviz import corpora
 from cogviz.audio import AudioError
-from cogviz.evaluation import battery
+from cogviz.evaluation import battery, results
+from cogviz.evaluation.judge import Response
+from cogviz.evaluation.judge import judge as judge_responses
 from cogviz.evaluation.remembered import Remembered
 from cogviz.lime import dataset
 from cogviz.models.listeners import load_listener
@@ -94,11 +96,15 @@ def run(
     budget: battery.Budget | None = None,
     parts: Sequence[str] | None = None,
     device: str = "auto",
+    llm_judge: tuple[str, str] | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Measure every model on every dataset and write `output`/rows.json, table.md and a figure a dataset; returns the rows.
 
     What a model said is kept under `output`/answers, so an interrupted run, or a later one with more models, asks for the rest only.
+
+    Args:
+        llm_judge: (URL, model) of a language model that judges how specific the responses to the edited items are (`evaluation.judge`).
     """
     output.mkdir(parents=True, exist_ok=True)
     budget = budget or battery.Budget()
@@ -123,6 +129,8 @@ def run(
             found = battery.measure(listener, material[name], data=name, judge=judge, parts=parts)
             rows += found.rows
             left_out[name, listener.name] = found.left_out
+            if llm_judge is not None:
+                rows += _judged(listener, material[name], *llm_judge, output / "judged.jsonl", data=name, progress=progress)
             print(f"{listener.name} on {name}: {len(material[name].items)} items, {time.time() - began:.0f} s", flush=True)
             _write(output, rows, left_out, command)
     table = pd.DataFrame(rows)
@@ -133,6 +141,22 @@ def run(
             except ValueError as reason:
                 warnings.warn(f"no figure of {name}: {reason}", stacklevel=2)
     return table
+
+
+def _judged(
+    listener: Remembered, material: battery.Material, url: str, model: str, kept: Path, *, data: str, progress: bool
+) -> list[dict[str, Any]]:
+    """Rows of what a language model says of the reasoned responses to the edited items."""
+    said = [
+        Response(u.id, u.text, str(u.emotion), h.answer.response, u.sentence, u.speaker)
+        for h in listener.listen(material.edited, route="reason", progress=progress)
+        if h.answer is not None and (u := h.utterance).emotion
+    ]
+    if not said:
+        warnings.warn(f"{listener.name} on {data}: no response in the expected form to judge", stacklevel=2)
+        return []
+    found = results.rows(judge_responses(said, url=url, model=model, kept=kept, progress=progress), model=listener.name, data=data)
+    return [{**row, "measure": f"judged_{row['measure']}"} for row in found]
 
 
 def _write(

@@ -18,6 +18,7 @@ from cogviz.evaluation import battery
 from cogviz.evaluation.remembered import Remembered
 from cogviz.lime import dataset
 from cogviz.models.listeners.naming import Naming
+from cogviz.models.protocol import Heard, heard
 from cogviz.plotting import leaderboard
 from cogviz.training import rewards
 from cogviz.utterance import Utterance
@@ -154,6 +155,21 @@ def test_one_command_makes_one_table_and_asks_nothing_twice(
     assert "| conflict: follows the voice | 1.00 [0.9" in page
     assert (tmp_path / "conflict.png").stat().st_size > 10_000
     assert "reader on conflict: 84 items" in capsys.readouterr().out
+
+
+def test_a_language_model_judges_responses_where_one_is_given(endpoint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Responds(Known):
+        def listen(self, utterances: Sequence[Utterance], **_: Any) -> list[Heard]:
+            return [heard(u, "reason", "<response>So it is.</response>") for u in utterances]
+
+    monkeypatch.setattr(benchmark, "load_listener", lambda name, **_: Responds(True))
+    endpoint.will_say('{"level": 3, "why": "it fits"}')
+    budget, how = battery.Budget(84, 14, 0), {"parts": ["naming the voice"], "progress": False}
+    table = benchmark.run(["hearer"], [f"{SAMPLES}/conflict"], tmp_path, budget=budget, llm_judge=(endpoint.url, "judge"), **how)
+    found = table[table.measure.str.startswith("judged_")].set_index("measure")
+    assert found.value["judged_level"] == 3
+    assert found.value["judged_specific"] == 1
+    assert found.n["judged_level"] == 14
 
 
 def test_a_part_of_a_dataset_is_named_and_an_unknown_one_is_refused(parts: dict[str, list[Utterance]]) -> None:

@@ -34,6 +34,12 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--part", nargs="+", help="all: only these parts of the battery")
     evaluate.add_argument("--device", default="auto", help="all: auto, cuda or cpu")
     evaluate.add_argument(
+        "--judge-url",
+        metavar="URL",
+        help="all: an OpenAI-compatible endpoint (.../v1) whose model judges how specific responses are, 1 to 4",
+    )
+    evaluate.add_argument("--judge-model", default="gpt-4o-mini", help="all: which model it is; the key comes from $OPENAI_API_KEY")
+    evaluate.add_argument(
         "--json",
         type=Path,
         metavar="FILE",
@@ -79,6 +85,7 @@ def _evaluate_all(options: argparse.Namespace) -> int:
         budget=Budget(options.items, options.edited, options.targets),
         parts=options.part,
         device=options.device,
+        llm_judge=(options.judge_url, options.judge_model) if options.judge_url else None,
     )
     print(f"{options.output / 'table.md'}, rows.json and a figure a dataset beside it")
     if options.json is not None:
