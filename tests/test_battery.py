@@ -79,6 +79,21 @@ def test_words_against_voice_tell_the_hearer_from_the_reader(parts: dict[str, li
     assert (hearer["listen_mismatched_audio_accuracy"], reader["listen_mismatched_text_accuracy"]) == (1, 1)
 
 
+def test_words_are_given_beside_the_sound_to_those_that_understand_it(parts: dict[str, list[Utterance]], tmp_path: Path) -> None:
+    class Reads(Known):
+        reads_along = True
+
+        def answer(self, utterances: Sequence[Utterance], question: str | Sequence[str], *, progress: bool = True) -> list[str]:
+            assert all(f'"{u.text}"' in q for u, q in zip(utterances, question, strict=True))
+            return ["The voice sounds sad." for _ in utterances]
+
+    sad = np.mean([u.emotion == "sad" for u in parts["conflict"] if u.lexical_emotion not in ("neutral", u.emotion)])
+    found = values(run(Reads(True), parts["conflict"], tmp_path, "LISTEN grid"))
+    assert found["listen_mismatched_both_accuracy"] == pytest.approx(sad)
+    assert found["listen_mismatched_audio_accuracy"] == 1
+    assert not [name for name in values(run(Known(True), parts["conflict"], tmp_path / "b", "LISTEN grid")) if "both" in name]
+
+
 def test_taking_the_sound_away_costs_the_hearer_what_it_must(parts: dict[str, list[Utterance]], tmp_path: Path) -> None:
     found = run(Known(True), parts["ambiguous"], tmp_path, "audio dependence", "removing the tone", budget=battery.Budget(28, 28, 0))
     assert not found.left_out

@@ -34,7 +34,9 @@ from cogviz.evaluation import (
 )
 from cogviz.evaluation.remembered import Remembered
 from cogviz.lime.world import VocoderError
+from cogviz.models.listeners import prompts
 from cogviz.models.protocol import Heard
+from cogviz.scoring import claimed_emotion
 from cogviz.utterance import Utterance
 
 
@@ -185,7 +187,7 @@ class Subject:
         said = self.listener.read([u.text for u in utterances], progress=self.progress)
         return agreement.likeliest(np.array([[(h.scores or {})[e] for e in EMOTIONS] for h in said]))
 
-    def table(self, utterances: Sequence[Utterance], answer: Sequence[str], **more: Any) -> pd.DataFrame:
+    def table(self, utterances: Sequence[Utterance], answer: Sequence[str | None], **more: Any) -> pd.DataFrame:
         """Answers as a table of items; of an edited sound with its original's id."""
         return pd.DataFrame(
             {
@@ -250,6 +252,9 @@ def _grid(s: Subject) -> Any:
     heard = s.table(known, s.named(known), modality="audio")
     wordy = [u for u in known if u.lexical_emotion != "neutral"]
     tables = [heard, s.table(wordy, s.read(wordy), modality="text")] if wordy else [heard]
+    if s.listener.reads_along:  # its own words are parsed: labels are scored after the fixed tasks only
+        said = s.listener.answer(known, [prompts.read_along(u.text) for u in known], progress=s.progress)
+        tables.append(s.table(known, [claimed_emotion(text) for text in said], modality="both"))
     table = pd.concat(tables, ignore_index=True)
     return grid.listen_grid(table.assign(condition=[grid.condition(w, v) for w, v in zip(table.words, table.voice, strict=True)]))
 

@@ -78,6 +78,11 @@ class Remembered:
         """Whether the listener can respond after thoughts that are put into its mouth."""
         return hasattr(self.listener, "respond")
 
+    @property
+    def reads_along(self) -> bool:
+        """Whether the listener can be given words beside the sound (those that know a few fixed tasks cannot)."""
+        return bool(getattr(self.listener, "reads_along", False))
+
     def respond(self, utterances: Sequence[Utterance], thoughts: Sequence[str], *, progress: bool = True) -> list[str]:
         """As `CogAudioListener.respond`."""
 

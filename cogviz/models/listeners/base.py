@@ -27,12 +27,14 @@ class AudioLanguageModel(Answering):
     Attributes:
         model_class: name of its class in transformers. needs: packages that its processor needs -> what to install.
         encoder: where in `model.model` the audio encoder is.
+        reads_along: it understands any question, so that words can be given beside the sound.
     """
 
     model_class: ClassVar[str]
     needs: ClassVar[dict[str, str]] = {}
     encoder: ClassVar[str] = "audio_tower"
 
+    reads_along = True
     labels = LABELS
     begins = ("name", NAMED)
     max_new_tokens = 256

@@ -28,3 +28,8 @@ def asked(task: str, words: str | None = None) -> str:
     """Return a prompt: a key of `PROMPTS` or a question; with the words where they are read and nothing is heard."""
     question = PROMPTS.get(task, task)
     return question if words is None else f'The voice cannot be heard, but these are the words: "{words}"\n{question}'
+
+
+def read_along(words: str) -> str:
+    """Return the question for the emotion where the words are read while the voice is heard."""
+    return f'The words of the speaker are: "{words}"\n{PROMPTS["name"]}'
