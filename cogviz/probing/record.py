@@ -42,7 +42,7 @@ class Recording:
         states: site -> (N, G, D) at segments, NaN where a row lacks one; (N, D) pooled, at the end, and of an encoder; (all places, D) at
             positions (see `row`). Of attention weights (N, heads, G, G) from segment to segment: the mean over places that read of the sum over
             places that are read; (N, heads, G) pooled and at the end; at positions each row's (heads, S, S), flat.
-        spans: site -> (N, 2) where each row begins and ends; at positions only.
+        spans: site -> (N, 2) where each row begins and ends, as they lie in the order in which they were heard; at positions only.
         places: (all places,) segment of each place as index into `SEGMENTS`, and ids: its token; at positions only, with the spans of "places".
         scores: (N, 7) log p of the emotions by the first token of their labels, normalised over the seven; None where none is asked for.
     """
