@@ -152,12 +152,12 @@ def test_logits_of_the_last_place_alone_are_the_same(listener: CogAudioListener)
         torch.testing.assert_close(listener.logits(passage, keep=1), listener.logits(passage)[:, -1:])
 
 
-def test_a_sound_is_encoded_once_inside_the_block(listener: CogAudioListener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sound_is_heard_once_inside_the_block(listener: CogAudioListener, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
     with torch.no_grad(), hooked(listener, {"encoder.0": lambda state: encoded.append(len(state))}):
         plain = listener.logits(listener.naming(CLIPS))
         assert len(encoded) == 2
-        with listener.encoding_once():
+        with listener.hearing_once():
             torch.testing.assert_close(listener.logits(listener.naming(CLIPS)), plain)
             listener.naming(CLIPS[:1])
         assert encoded[2:] == [3, 1]

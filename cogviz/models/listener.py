@@ -255,22 +255,23 @@ class CogAudioListener(Answering):
         return Passage(inputs, ids, self._parts(ids, kept.gather(1, order), said.gather(1, order)))
 
     @contextmanager
-    def encoding_once(self) -> Iterator[None]:
-        """Encode a batch once inside the block, however often it then goes through the model."""
-        encode = self.model.encode
+    def hearing_once(self) -> Iterator[None]:
+        """Hear the sound of a batch once inside the block, however often it then goes through the model; without a gradient."""
+        hear = self.model.hear
         known: dict[str, Any] = {}
 
-        def once(mel: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-            if known.get("mel") is not mel:
-                known.update(mel=mel, out=encode(mel, mask))
-            found: tuple[Tensor, Tensor] = known["out"]
-            return found
+        def once(*args: Any, **kwargs: Any) -> Any:
+            given = [*args, *kwargs.values()]
+            same = len(given) == len(known.get("given", ())) and all(a is b for a, b in zip(given, known["given"], strict=True))
+            if not same:
+                known.update(given=given, found=hear(*args, **kwargs))
+            return known["found"]
 
-        self.model.encode = once
+        self.model.hear = once
         try:
             yield
         finally:
-            del self.model.encode
+            del self.model.hear
 
     def logits(self, passage: Passage, *, keep: int = 0) -> Tensor:
         """(B, S, V) of the next token at each place; with a gradient where one is wanted. `keep`: only at the last places; 0: at all."""

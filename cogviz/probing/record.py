@@ -206,7 +206,7 @@ def _is_pattern(site: str) -> bool:
 
 
 def _once(listener: Transparent) -> Any:
-    return listener.encoding_once() if hasattr(listener, "encoding_once") else nullcontext()
+    return listener.hearing_once() if hasattr(listener, "hearing_once") else nullcontext()
 
 
 @contextmanager

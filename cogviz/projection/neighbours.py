@@ -102,7 +102,9 @@ def neighbourhoods(
     chosen = [s for s in recording.sites if sites is None or s in sites]
     sentence = np.array([base(u) for u in recording.utterances])
     draw = np.random.default_rng(seed)
-    shuffles = {name: [_shuffled(column, sentence, draw) for _ in range(draws)] for name, column in known.items()}
+    shuffles = {
+        name: [_shuffled(column, None if name == "sentence" else sentence, draw) for _ in range(draws)] for name, column in known.items()
+    }
     found = []
     for site in chosen:
         distance = distances(recording.of(site, segment), device)
@@ -168,8 +170,9 @@ def _column(utterances: Sequence[Utterance], name: str) -> np.ndarray | None:
     return None if None in values[name] or len(set(values[name])) < 2 else np.array(values[name], dtype=str)
 
 
-def _shuffled(column: np.ndarray, sentence: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    names, first, of = np.unique(sentence, return_index=True, return_inverse=True)
-    if len(set(column)) < len(names) < len(column) and (column == column[first][of]).all():
-        return draw.permutation(column[first])[of]
+def _shuffled(column: np.ndarray, sentence: np.ndarray | None, draw: np.random.Generator) -> np.ndarray:
+    if sentence is not None:
+        _, first, of = np.unique(sentence, return_index=True, return_inverse=True)
+        if len(first) < len(column) and (column == column[first][of]).all():
+            return draw.permutation(column[first])[of]
     return draw.permutation(column)
