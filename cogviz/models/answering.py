@@ -205,8 +205,8 @@ class Answering(ABC):
         return parts
 
     @abstractmethod
-    def logits(self, passage: Passage) -> Tensor:
-        """(B, S, V) of the next token at each place; with a gradient where one is wanted."""
+    def logits(self, passage: Passage, *, keep: int = 0) -> Tensor:
+        """(B, S, V) of the next token at each place; with a gradient where one is wanted. `keep`: only at the last places; 0: at all."""
 
 
 def by_emotion(row: np.ndarray) -> dict[str, float]:

@@ -254,11 +254,32 @@ class CogAudioListener(Answering):
         ids = inputs["input_ids"].gather(1, order)
         return Passage(inputs, ids, self._parts(ids, kept.gather(1, order), said.gather(1, order)))
 
-    def logits(self, passage: Passage) -> Tensor:
-        """(B, S, V) of the next token at each place; with a gradient where one is wanted."""
+    @contextmanager
+    def hearing_once(self) -> Iterator[None]:
+        """Hear the sound of a batch once inside the block, however often it then goes through the model; without a gradient."""
+        hear = self.model.hear
+        known: dict[str, Any] = {}
+
+        def once(*args: Any, **kwargs: Any) -> Any:
+            given = [*args, *kwargs.values()]
+            same = len(given) == len(known.get("given", ())) and all(a is b for a, b in zip(given, known["given"], strict=True))
+            if not same:
+                known.update(given=given, found=hear(*args, **kwargs))
+            return known["found"]
+
+        self.model.hear = once
+        try:
+            yield
+        finally:
+            del self.model.hear
+
+    def logits(self, passage: Passage, *, keep: int = 0) -> Tensor:
+        """(B, S, V) of the next token at each place; with a gradient where one is wanted. `keep`: only at the last places; 0: at all."""
         with self._autocast():
             embeds, kept, _, _ = self.model.hear(**passage.inputs)
             order = packed(kept, left=True)
             mask = kept.gather(1, order)
             place = (mask.cumsum(dim=1) - 1).clamp(min=0)
-            return self.model.language_model(inputs_embeds=take(embeds, order), attention_mask=mask, position_ids=place).logits
+            return self.model.language_model(
+                inputs_embeds=take(embeds, order), attention_mask=mask, position_ids=place, logits_to_keep=keep
+            ).logits

@@ -135,6 +135,6 @@ class Transparent(Listener, Protocol):
         """The token with which each of the seven labels begins, in the order of `EMOTIONS`."""
         ...
 
-    def logits(self, passage: Passage) -> Tensor:
-        """(B, S, V) of the next token at each place; with a gradient where one is wanted."""
+    def logits(self, passage: Passage, *, keep: int = 0) -> Tensor:
+        """(B, S, V) of the next token at each place; with a gradient where one is wanted. `keep`: only at the last places; 0: at all."""
         ...

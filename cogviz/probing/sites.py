@@ -8,6 +8,7 @@
 | `lm.7.attn`, `lm.7.conv` | what its attention (or, in a hybrid model, its convolution) adds | (B, S, H) |
 | `lm.7.mlp` | what its feed-forward part adds | (B, S, H) |
 | `lm.7.heads` | the attention heads before they are mixed | (B, S, heads x size) |
+| `lm.7.pattern` | its attention weights, each row over the places that it reads; only inside `eager_attention` | (B, heads, S, S) |
 
 Layers are counted from 0, as in the models' own code.
 """
@@ -38,13 +39,18 @@ class UnknownSite(ValueError):
     """Raised for a name that is not in the listener."""
 
 
+class NoAttention(RuntimeError):
+    """Raised where an attention gives no weights."""
+
+
 @dataclass(frozen=True)
 class Site:
-    """A place in a model: what goes into a module, or what comes out of it."""
+    """A place in a model: what goes into a module, or what comes out of it (`part`: the second of what comes out is an attention's weights)."""
 
     name: str
     module: nn.Module
     takes_input: bool = False
+    part: int = 0
 
     def hook(self, edit: Edit) -> Any:
         """Call `edit` with the state at every pass; returns the handle that takes the hook off."""
@@ -59,12 +65,20 @@ class Site:
             return self.module.register_forward_pre_hook(before, with_kwargs=True)
 
         def after(_: nn.Module, args: tuple[Any, ...], out: Any) -> Any:
-            changed = edit(out[0] if isinstance(out, tuple) else out)
+            changed = edit(self._given(out))
             if changed is None:
                 return None
-            return (changed, *out[1:]) if isinstance(out, tuple) else changed
+            return (*out[: self.part], changed, *out[self.part + 1 :]) if isinstance(out, tuple) else changed
 
         return self.module.register_forward_hook(after)
+
+    def _given(self, out: Any) -> Tensor:
+        if not self.part:
+            return out[0] if isinstance(out, tuple) else out
+        weights = out[self.part] if isinstance(out, tuple) and len(out) > self.part else None
+        if weights is None:
+            raise NoAttention(f"{self.name}: this attention gives no weights; look at it inside `eager_attention`, or choose another site")
+        return weights
 
 
 def sites(listener: Transparent) -> dict[str, Site]:
@@ -75,6 +89,7 @@ def sites(listener: Transparent) -> dict[str, Site]:
     for i, layer in enumerate(decoder):
         if (attention := _part(layer, ATTENTION)) is not None:
             found.append(Site(f"lm.{i}.attn", attention))
+            found.append(Site(f"lm.{i}.pattern", attention, part=1))
             if (mixed := _part(attention, MIXED)) is not None:
                 found.append(Site(f"lm.{i}.heads", mixed, takes_input=True))
         elif (convolution := _part(layer, CONVOLUTION)) is not None:
@@ -115,6 +130,20 @@ def hooked(listener: Transparent, edits: Mapping[str, Edit]) -> Iterator[None]:
         for site, edit in zip(find(listener, list(edits)), edits.values(), strict=True):
             stack.callback(site.hook(edit).remove)
         yield
+
+
+@contextmanager
+def eager_attention(listener: Transparent) -> Iterator[None]:
+    """Make the language model's attention give its weights inside the block, which the fused ways do not; as before afterwards."""
+    inside: dict[int, Any] = {id(m): m.config for layer in listener.layers() for m in layer.modules() if hasattr(m, "config")}
+    before = {key: config._attn_implementation for key, config in inside.items()}
+    try:
+        for config in inside.values():
+            config._attn_implementation = "eager"
+        yield
+    finally:
+        for key, config in inside.items():
+            config._attn_implementation = before[key]
 
 
 @contextmanager

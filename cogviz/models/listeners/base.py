@@ -123,6 +123,6 @@ class AudioLanguageModel(Answering):
         """The audio encoder's layers, first to last."""
         return list(getattr(self.model.model, self.encoder).layers)
 
-    def logits(self, passage: Passage) -> Tensor:
-        """(B, S, V) of the next token at each place; with a gradient where one is wanted."""
-        return self.model(**passage.inputs, use_cache=False).logits
+    def logits(self, passage: Passage, *, keep: int = 0) -> Tensor:
+        """(B, S, V) of the next token at each place; with a gradient where one is wanted. `keep`: only at the last places; 0: at all."""
+        return self._end_logits(passage.inputs, keep) if keep else self.model(**passage.inputs, use_cache=False).logits

@@ -49,10 +49,10 @@ class GraniteSpeech(AudioLanguageModel):
         if len(utterances) != 1:
             raise ValueError(f"{self.name} hears one recording at a time (its encoder has no mask); ask for the passage of each")
 
-    def logits(self, passage: Passage) -> Tensor:
-        """(B, S, V) of the next token at each place; with a gradient where one is wanted."""
+    def logits(self, passage: Passage, *, keep: int = 0) -> Tensor:
+        """(B, S, V) of the next token at each place; with a gradient where one is wanted. `keep`: only at the last places; 0: at all."""
         self._adapt(passage.inputs)
-        return super().logits(passage)
+        return super().logits(passage, keep=keep)
 
     def _adapt(self, inputs: Inputs) -> None:
         """Switch the adapter on for sound and off for text, as the model itself does in `generate` only."""
