@@ -1,0 +1,86 @@
+"""Places of a passage by name, alike in every passage of a listener, so that they can be counted together over utterances of unequal length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cogviz.models.protocol import Passage, Transparent
+from cogviz.probing.segments import SEGMENTS, segments, tones
+
+By = Literal["segment", "token", "place"]
+
+WORD_PARTS = 4
+"""Into how many stretches the words are cut where places are named by token: sentences differ in length."""
+
+LAST = "last"
+"""The place whose next token is asked for."""
+
+
+def spans(listener: Transparent, passage: Passage, by: By = "segment") -> dict[str, Tensor]:
+    """Return (B, S) True where each named span stands; every place but the padding is in exactly one.
+
+    Args:
+        by: `segment`: `before` (the sound), `tone`, `words`, `instruction` (behind the sound), the steps of the answer, `last`.
+            `token`: each tone token, the words in quarters, each token of what is the same for all.
+            `place`: every place by itself, counted from the end: -1 is the last.
+
+    Raises:
+        ValueError: another kind of name.
+    """
+    if by not in ("segment", "token", "place"):
+        raise ValueError(f"spans are named by segment, token or place, not by {by!r}")
+    found = segments(listener, passage)
+    real = found != SEGMENTS.index("padding")
+    size = found.shape[1]
+    place = torch.arange(size, device=found.device).expand_as(found)
+    if by == "place":
+        return {f"{k - size}": real & (place == k) for k in range(size) if real[:, k].any()}
+    audio = passage.places("audio")
+    before = real & ~audio & (audio.cumsum(dim=1) == 0)
+    named = {"before": before & audio.any(dim=1, keepdim=True)}
+    rest = real & ~named["before"] & (place < size - 1)
+    if by == "segment":
+        named |= {name: rest & (found == i) for i, name in enumerate(SEGMENTS) if name != "padding"}
+    else:
+        count, told = audio.cumsum(dim=1), tones(listener)
+        named |= {f"tone {k + 1}": audio & (count == k + 1) for k in range(told)}
+        words = audio & (count > told)
+        stretch = ((count - told - 1) * WORD_PARTS).div((words.sum(dim=1, keepdim=True)).clamp(min=1), rounding_mode="floor")
+        named |= {f"words {k + 1}/{WORD_PARTS}": words & (stretch == k) for k in range(WORD_PARTS)}
+        shared = rest & ~audio
+        tokens = {k: f"{k - size} {_text(listener, passage, k)}" for k in range(size - 1) if shared[:, k].any()}
+        named |= {name: shared & (place == k) for k, name in tokens.items()}
+    named[LAST] = real & (place == size - 1)
+    return {name: mask for name, mask in named.items() if mask.any()}
+
+
+def _text(listener: Transparent, passage: Passage, place: int) -> str:
+    """The token at a place that all rows share."""
+    ids = passage.ids[:, place].unique()
+    return str(listener.tokenizer.decode([int(ids[0])])).strip() if len(ids) == 1 else "..."
+
+
+def lined_up(listener: Transparent, passage: Passage, bases: Sequence[int], donors: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Match the places of base rows with those of donor rows, segment by segment.
+
+    Where a segment has as many places in both, the first goes with the first and so on; else each place of the base goes with the donor's at
+    the same share of the way.
+
+    Returns:
+        (N, S) the donor's place for each of the base's, -1 where there is none; (N,) True where all segments are equally long.
+    """
+    names = spans(listener, passage, "segment")
+    match = torch.full((len(bases), passage.ids.shape[1]), -1, dtype=torch.long, device=passage.ids.device)
+    equal = torch.ones(len(bases), dtype=torch.bool, device=passage.ids.device)
+    for i, (base, donor) in enumerate(zip(bases, donors, strict=True)):
+        for mask in names.values():
+            mine, theirs = mask[base].nonzero()[:, 0], mask[donor].nonzero()[:, 0]
+            equal[i] &= len(mine) == len(theirs)
+            if len(mine) and len(theirs):
+                way = torch.linspace(0, len(theirs) - 1, len(mine), device=theirs.device).round().long()
+                match[i, mine] = theirs[way]
+    return match, equal
