@@ -78,7 +78,7 @@ def effects(found: Patching, *, score: Callable[[np.ndarray, np.ndarray], np.nda
     """Estimate what each site does; with the best one where there are two sentences and pairs with two answers."""
     base, donor, patched = (score(x, found.moves) for x in (found.base, found.donor, found.patched))
     flipped, able = flips(found, found.patched)
-    by = {"sentences": found.sentences, "speakers": found.speakers}
+    by: dict[str, Any] = {"sentences": found.sentences, "speakers": found.speakers}
     return Effects(
         model=found.model,
         differs=found.differs,

@@ -134,9 +134,9 @@ def _told(
     made: dict[str, Links] = {}
     wholes: dict[str, Estimate] = {}
     for name, what in (*_OF.items(), ("", "answers")):
-        keep = np.flatnonzero(of[name] >= 0) if name else np.arange(len(utterances))
-        by = {"sentences": [utterances[i].sentence for i in keep], "speakers": [utterances[i].speaker for i in keep]}
-        if not len(keep):
+        keep = [i for i in range(len(utterances)) if not name or of[name][i] >= 0]
+        by: dict[str, Any] = {"sentences": [utterances[i].sentence for i in keep], "speakers": [utterances[i].speaker for i in keep]}
+        if not keep:
             made[what], made[f"random_{what}"] = {}, {}
             continue
         if name:

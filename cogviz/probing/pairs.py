@@ -46,7 +46,7 @@ def tone_pairs(utterances: Sequence[Utterance], *, per_cell: int = 1, count: int
         known = [u for name, u in cell.items() if name in EMOTIONS]
         ordered = list(permutations(known, 2))
         for turn, k in enumerate(draw.permutation(len(ordered))[:per_cell]):
-            rounds[turn].append(Pair(*ordered[k], "tone"))
+            rounds[turn].append(Pair(ordered[k][0], ordered[k][1], "tone"))
     return _some([turn[i] for turn in rounds for i in draw.permutation(len(turn))], count, "one sentence in two tones")
 
 

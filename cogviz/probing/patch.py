@@ -113,18 +113,18 @@ def patch(
         named[EVERYTHING] = ~passage.places("padding")
         one = _Batch(suffix, match, bases, donors, {n: m[: len(some)] for n, m in named.items()}, [seed * 100_003 + i for i in batch])
         found = {p.name: one.sweep(p, noise=False) for p in chosen}
-        noise = {p.name: one.sweep(p, noise=True) for p in chosen} if control else None
+        noise = {p.name: one.sweep(p, noise=True) for p in chosen} if control else {}
         ends = suffix.labels.float().cpu().numpy()
         return [
-            _Outcome(
-                bool(equal[i]),
-                ends[i],
-                ends[len(some) + i],
-                {n: f[i] for n, f in found.items()},
-                noise and {n: f[i] for n, f in noise.items()},
+            None
+            if unequal == "leave out" and not equal[i]
+            else _Outcome(
+                equal=bool(equal[i]),
+                base=ends[i],
+                donor=ends[len(some) + i],
+                patched={name: outcomes[i] for name, outcomes in found.items()},
+                random={name: outcomes[i] for name, outcomes in noise.items()},
             )
-            if unequal != "leave out" or equal[i]
-            else None
             for i in range(len(some))
         ]
 
@@ -149,7 +149,7 @@ def patch(
         base=np.stack([o.base for _, o in used]),
         donor=np.stack([o.donor for _, o in used]),
         patched=_table([o.patched for _, o in used], names, columns),
-        random=_table([o.random or {} for _, o in used], names, columns) if control else None,
+        random=_table([o.random for _, o in used], names, columns) if control else None,
         moves=np.array([pair.moves for pair, _ in used]),
         sentences=tuple(pair.base.sentence for pair, _ in used),
         speakers=tuple(pair.base.speaker for pair, _ in used),
@@ -205,7 +205,7 @@ class _Outcome:
     base: np.ndarray
     donor: np.ndarray
     patched: Mapping[str, Mapping[str, np.ndarray]]
-    random: Mapping[str, Mapping[str, np.ndarray]] | None
+    random: Mapping[str, Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -164,7 +164,7 @@ def replaced(listener: Transparent, start: int, states: Tensor, as_tuple: bool =
     with ExitStack() as stack:
         for layer in layers[:start]:
             stack.callback(_restore, layer, layer.__dict__.get("forward"))
-            layer.forward = give  # type: ignore[method-assign]
+            layer.forward = give
         if start == 0:
 
             def put(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

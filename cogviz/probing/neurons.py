@@ -1,0 +1,307 @@
+"""Emotion-selective neurons: found on half of the sentences, switched off or turned up on the other, beside others of the same layers.
+
+A neuron is one number that a feed-forward part's down projection is given (`lm.7.neurons`). Two selectors, as in work on emotion-sensitive neurons
+of audio language models (arXiv 2601.03115): the contrast of means, and the entropy of when a neuron is active (LAPE: Tang et al. 2024, arXiv
+2402.16438). In a gated feed-forward part the sign of that number means nothing, so active is: further from 0 than in three quarters of the items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cogviz.emotions import EMOTIONS
+from cogviz.evaluation import results
+from cogviz.models.batching import in_batches, spoken_seconds
+from cogviz.models.protocol import Transparent
+from cogviz.probing.pairs import halves
+from cogviz.probing.sites import hooked, sites, watched
+from cogviz.probing.spans import LAST, spans
+from cogviz.probing.suffix import ROWS, begin
+from cogviz.statistics import Estimate, difference, mean
+from cogviz.utterance import Utterance
+
+Selector = Literal["contrast", "entropy"]
+
+UTTERANCES = 32
+"""Utterances that are heard at once."""
+
+ACTIVE = 0.75
+"""A neuron is active in an item where it is further from 0 than in this share of all items."""
+
+STILL = 1e-3
+"""A neuron that varies by less than this share of its size is never selective: below the sound's first link the last place is always the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """Neurons of each emotion, the most selective first: emotion -> (count, 2) layer and number."""
+
+    selector: Selector
+    chosen: dict[str, np.ndarray]
+    sizes: dict[int, int]
+
+    def random(self, emotion: str, seed: int) -> np.ndarray:
+        """(count, 2) others of the same layers, as many in each, none of them chosen for this emotion."""
+        draw = np.random.default_rng([seed, EMOTIONS.index(emotion)])
+        mine = self.chosen[emotion]
+        parts = []
+        for layer in np.unique(mine[:, 0]):
+            taken = mine[mine[:, 0] == layer, 1]
+            free = np.setdiff1d(np.arange(self.sizes[int(layer)]), taken)
+            picked = draw.choice(free, min(len(taken), len(free)), replace=False)
+            parts.append(np.stack([np.full(len(picked), layer), picked], axis=1))
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """What an emotion's neurons do to how probable it is, of the seven; on the other half of the sentences.
+
+    Attributes:
+        per_emotion: neurons of each emotion.
+        ablated: change in the items whose voice has the emotion, its neurons at 0. others: in all other items.
+        amplified: change in all other items, its neurons times `gain`.
+        random_...: the same for neurons drawn from the same layers, mean of `draws` draws. less_...: the selected ones' less the random ones'.
+        accuracy, ablated_accuracy, random_accuracy: share of the items named rightly; whole, and with the neurons of their own emotion at 0.
+        by_emotion: emotion -> `ablated`.
+    """
+
+    model: str
+    selector: str
+    per_emotion: int
+    gain: float
+    draws: int
+    ablated: Estimate
+    others: Estimate
+    amplified: Estimate
+    random_ablated: Estimate
+    random_others: Estimate
+    random_amplified: Estimate
+    less_ablated: Estimate
+    less_amplified: Estimate
+    accuracy: Estimate
+    ablated_accuracy: Estimate
+    random_accuracy: Estimate
+    by_emotion: dict[str, Estimate]
+    layers: dict[str, int]
+
+    def rows(self, *, data: str) -> list[dict[str, Any]]:
+        """Return every estimate as a row (`evaluation.results`)."""
+        return results.rows(self, model=self.model, data=data)
+
+
+def activity(
+    listener: Transparent, utterances: Sequence[Utterance], *, at: str = LAST, progress: bool = True
+) -> tuple[np.ndarray, dict[int, int]]:
+    """Return (N, neurons of all layers) what the neurons are given at a span of places, its mean; and how many each layer has.
+
+    Raises:
+        ValueError: the model's feed-forward parts have no down projection of a known name, or there is no such span.
+    """
+    names = [name for name in sites(listener) if name.endswith(".neurons")]
+    if not names:
+        raise ValueError(f"{listener.name}: no feed-forward part with a down projection whose name is known (see probing.sites.DOWN)")
+    sizes: dict[int, int] = {}
+
+    def work(batch: list[int]) -> list[np.ndarray]:
+        passage = listener.naming([utterances[i] for i in batch])
+        named = spans(listener, passage)
+        if at not in named:
+            raise ValueError(f"no span {at!r} in this passage; there are {', '.join(named)}")
+        weight = named[at].float()
+        weight = weight / weight.sum(dim=1, keepdim=True)
+        with torch.inference_mode(), watched(listener, names) as seen:
+            listener.logits(passage)
+        sizes.update({int(name.split(".")[1]): seen[name].shape[-1] for name in names})
+        return list(torch.cat([torch.einsum("bs,bsd->bd", weight, seen[n].float()) for n in names], dim=1).cpu().numpy())
+
+    found = in_batches(
+        work,
+        [spoken_seconds(u) for u in utterances],
+        device=listener.model.device,
+        batch=min(UTTERANCES, len(utterances)),
+        name=f"{listener.name}: neurons",
+        progress=progress,
+    )
+    return np.stack(found), sizes
+
+
+def select(values: np.ndarray, emotions: Sequence[str | None], sizes: dict[int, int], *, selector: Selector, count: int) -> Selected:
+    """Return the `count` most selective neurons of each emotion that occurs.
+
+    Args:
+        values: (N, neurons) from `activity`.
+        selector: `contrast`: |mean in the emotion - mean in the others| over the pooled standard deviation. `entropy`: of the neurons that are
+            most often active in this emotion, those whose shares of activity over the emotions have the lowest entropy.
+
+    Raises:
+        ValueError: fewer than two emotions, or more neurons wanted than there are.
+    """
+    labels = np.array([str(e) for e in emotions])
+    present = [e for e in EMOTIONS if (labels == e).any()]
+    if len(present) < 2:
+        raise ValueError("neurons cannot be selective with fewer than two emotions in the items")
+    if count > values.shape[1]:
+        raise ValueError(f"{count} neurons an emotion are wanted of {values.shape[1]}")
+    still = values.std(axis=0) < STILL * np.sqrt(np.square(values).mean(axis=0))
+    place = np.concatenate([np.stack([np.full(n, layer), np.arange(n)], axis=1) for layer, n in sizes.items()])
+    if selector == "contrast":
+        scores = {e: np.abs(_contrast(values, labels == e)) for e in present}
+    elif selector == "entropy":
+        active = np.abs(values) > np.quantile(np.abs(values), ACTIVE, axis=0)
+        often = np.stack([active[labels == e].mean(axis=0) for e in present])
+        share = often / np.maximum(often.sum(axis=0), 1e-9)
+        entropy = -(share * np.log(np.maximum(share, 1e-9))).sum(axis=0)
+        scores = {e: np.where(often.argmax(axis=0) == k, -entropy, -1e3 + share[k]) for k, e in enumerate(present)}
+    else:
+        raise ValueError(f"neurons are selected by contrast or entropy, not by {selector!r}")
+    ranked = {e: np.argsort(-np.where(still, -np.inf, s), kind="stable")[:count] for e, s in scores.items()}
+    return Selected(selector, {e: place[order] for e, order in ranked.items()}, sizes)
+
+
+def neurons(
+    listener: Transparent,
+    utterances: Sequence[Utterance],
+    *,
+    selector: Selector = "contrast",
+    count: int = 20,
+    gain: float = 2.0,
+    at: str = LAST,
+    draws: int = 3,
+    rows: int = ROWS,
+    seed: int = 0,
+    progress: bool = True,
+) -> Neurons:
+    """Find the neurons of each voice emotion on half of the sentences; set them to 0, and multiply them by `gain`, on the other half.
+
+    Args:
+        utterances: of known emotion; by sentence in both halves.
+        count: neurons of each emotion, over all layers.
+        at: where they are looked at; they are changed at every place.
+        draws: sets of random neurons of the same layers.
+    """
+    some = [u for u in utterances if u.emotion in EMOTIONS]
+    finding = halves([u.sentence for u in some], seed=seed)
+    first = [u for u, f in zip(some, finding, strict=True) if f]
+    values, sizes = activity(listener, first, at=at, progress=progress)
+    selected = select(values, [u.emotion for u in first], sizes, selector=selector, count=count)
+    items = [u for u, f in zip(some, finding, strict=True) if not f and u.emotion in selected.chosen]
+    names = list(selected.chosen)
+    sets = [
+        (e, selected.chosen[e] if k == 0 else selected.random(e, seed * 1000 + k), by)
+        for e in names
+        for k in range(draws + 1)
+        for by in (0.0, gain)
+    ]
+    factors = [_factors(listener, which, by, sizes) for _, which, by in sets]
+    start = "connector"
+
+    def work(batch: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        passage = listener.naming([items[i] for i in batch])
+        suffix = begin(listener, passage, [start], rows=rows)
+        copies = [(row, k) for row in range(len(batch)) for k in range(len(sets))]
+        kind = torch.tensor([k for _, k in copies], device=suffix.labels.device)
+        table = {site: torch.stack([f[site] for f in factors]).to(suffix.labels.device) for site in factors[0]}
+
+        def inside(which: Tensor) -> Any:
+            return hooked(listener, {site: _times(table[site][kind[which]]) for site in table})
+
+        out = suffix.run(start, [row for row, _ in copies], inside=inside).reshape(len(batch), len(sets), -1)
+        return list(zip(suffix.labels.float().cpu().numpy(), out, strict=True))
+
+    done = in_batches(
+        work,
+        [spoken_seconds(u) for u in items],
+        device=listener.model.device,
+        batch=min(UTTERANCES, len(items)),
+        name=f"{listener.name}: neurons changed",
+        progress=progress,
+    )
+    whole, changed = np.stack([w for w, _ in done]), np.stack([c for _, c in done]).reshape(len(items), len(names), draws + 1, 2, -1)
+    return _told(listener.name, items, names, whole, changed, selected=selected, gain=gain, count=count)
+
+
+def _times(factor: Tensor) -> Any:
+    return lambda state: state * factor[:, None].to(state.dtype)
+
+
+def _factors(listener: Transparent, which: np.ndarray, by: float, sizes: dict[int, int]) -> dict[str, Tensor]:
+    found = {f"lm.{layer}.neurons": torch.ones(size) for layer, size in sizes.items()}
+    for layer, number in which:
+        found[f"lm.{layer}.neurons"][int(number)] = by
+    return found
+
+
+def _contrast(values: np.ndarray, mine: np.ndarray) -> np.ndarray:
+    a, b = values[mine], values[~mine]
+    pooled = np.sqrt((a.var(axis=0) * len(a) + b.var(axis=0) * len(b)) / len(values))
+    return np.asarray((a.mean(axis=0) - b.mean(axis=0)) / np.maximum(pooled, 1e-6))
+
+
+def _told(
+    model: str,
+    items: Sequence[Utterance],
+    names: Sequence[str],
+    whole: np.ndarray,
+    changed: np.ndarray,
+    *,
+    selected: Selected,
+    gain: float,
+    count: int,
+) -> Neurons:
+    """`whole`: (N, 7); `changed`: (N, emotions, 1 + draws, 2, 7), the selected neurons first, at 0 and then amplified."""
+    n = len(items)
+    code = np.array([EMOTIONS.index(e) for e in names])
+    own = np.array([names.index(str(u.emotion)) for u in items])
+    by: dict[str, Any] = {"sentences": [u.sentence for u in items], "speakers": [u.speaker for u in items]}
+    before = _softmax(whole)[:, code]  # (N, E)
+    after = np.moveaxis(_softmax(changed)[:, range(len(names)), :, :, code], 0, 1)  # (N, E, 1 + draws, 2)
+    gone = after - before[:, :, None, None]
+    other = np.arange(len(names))[None] != own[:, None]
+
+    def of_own(which: slice, kind: int) -> np.ndarray:
+        return np.asarray(gone[np.arange(n), own, which, kind].mean(axis=-1))
+
+    def of_others(which: slice, kind: int) -> np.ndarray:
+        return np.asarray((gone[:, :, which, kind].mean(axis=-1) * other).sum(axis=1) / other.sum(axis=1))
+
+    mine, drawn = slice(0, 1), slice(1, None)
+    right = (whole.argmax(-1) == code[own]).astype(float)
+    named = changed[np.arange(n), own, :, 0].argmax(-1) == code[own][:, None]
+    numbers = np.concatenate([selected.chosen[e][:, 0] for e in names])
+    parts = {e: np.flatnonzero(own == k).tolist() for k, e in enumerate(names)}
+    return Neurons(
+        model=model,
+        selector=selected.selector,
+        per_emotion=count,
+        gain=gain,
+        draws=changed.shape[2] - 1,
+        ablated=mean(of_own(mine, 0), **by, chance=0.0),
+        others=mean(of_others(mine, 0), **by, chance=0.0),
+        amplified=mean(of_others(mine, 1), **by, chance=0.0),
+        random_ablated=mean(of_own(drawn, 0), **by, chance=0.0),
+        random_others=mean(of_others(drawn, 0), **by, chance=0.0),
+        random_amplified=mean(of_others(drawn, 1), **by, chance=0.0),
+        less_ablated=difference(of_own(mine, 0), of_own(drawn, 0), **by),
+        less_amplified=difference(of_others(mine, 1), of_others(drawn, 1), **by),
+        accuracy=mean(right, **by, chance=1 / len(EMOTIONS)),
+        ablated_accuracy=mean(named[:, 0].astype(float), **by, chance=1 / len(EMOTIONS)),
+        random_accuracy=mean(named[:, 1:].mean(axis=1), **by, chance=1 / len(EMOTIONS)),
+        by_emotion={
+            e: mean(of_own(mine, 0)[at], sentences=[items[i].sentence for i in at], speakers=[items[i].speaker for i in at], chance=0.0)
+            for e, at in parts.items()
+            if len(at)
+        },
+        layers={f"lm.{layer}": int((numbers == layer).sum()) for layer in selected.sizes},
+    )
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(exp / exp.sum(axis=-1, keepdims=True))
