@@ -6,6 +6,7 @@ still follows the voice, and the words. Controls: a random subspace of the same 
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,9 +174,7 @@ def erase(
 
 def fit_eraser(states: Tensor, labels: Sequence[int]) -> LeaceEraser:
     """Return the eraser of a concept: (N, D) states, (N,) classes. Afterwards no linear probe does better on them than a constant."""
-    from concept_erasure import LeaceFitter
-
-    fitter = LeaceFitter(states.shape[1], max(labels) + 1, device=states.device, dtype=torch.float64)
+    fitter = _leace().LeaceFitter(states.shape[1], max(labels) + 1, device=states.device, dtype=torch.float64)
     return fitter.update(states, _one_hot(torch.tensor(labels, device=states.device), max(labels) + 1)).eraser
 
 
@@ -185,6 +184,14 @@ class _Gathered:
 
     fitters: dict[str, dict[str, dict[str, LeaceFitter]]]
     means: dict[str, list[dict[str, tuple[np.ndarray, int]]]]
+
+
+def _leace() -> Any:
+    """The package, whose import warns of a way of torch that it still goes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import concept_erasure
+    return concept_erasure
 
 
 def _known(utterance: Utterance) -> bool:
@@ -209,8 +216,7 @@ def _chosen(named: dict[str, Tensor], wanted: Sequence[str] | None) -> dict[str,
 def _gather(
     listener: Transparent, items: Sequence[Utterance], at: Sequence[str], wanted: Sequence[str] | None, by: By, progress: bool
 ) -> _Gathered:
-    from concept_erasure import LeaceFitter
-
+    leace = _leace()
     fitters: dict[str, dict[str, dict[str, LeaceFitter]]] = {site: defaultdict(dict) for site in at}
     classes = {c: torch.tensor([_code(u, c) for u in items], device=listener.model.device) for c in CONCEPTS}
 
@@ -224,7 +230,9 @@ def _gather(
                 row = mask.nonzero()[:, 0]
                 for concept, code in classes.items():
                     if concept not in fitters[site][name]:
-                        fitters[site][name][concept] = LeaceFitter(places.shape[1], len(EMOTIONS), device=places.device, dtype=places.dtype)
+                        fitters[site][name][concept] = leace.LeaceFitter(
+                            places.shape[1], len(EMOTIONS), device=places.device, dtype=places.dtype
+                        )
                     fitters[site][name][concept].update(places, _one_hot(code[torch.tensor(batch, device=row.device)[row]], len(EMOTIONS)))
         means = {site: _means(states[site], masks) for site in at}
         return [{s: {n: (v[i], int(c[i])) for n, (v, c) in m.items()} for s, m in means.items()} for i in range(len(batch))]
@@ -275,12 +283,10 @@ def _rank(eraser: LeaceEraser) -> int:
 
 def _random(eraser: LeaceEraser, seed: Sequence[int]) -> LeaceEraser:
     """An eraser of a random subspace of the same rank, around the same mean."""
-    from concept_erasure import LeaceEraser as Made
-
     width = eraser.proj_left.shape[0]
     drawn = np.linalg.qr(np.random.default_rng(list(seed)).normal(size=(width, max(_rank(eraser), 1))))[0]
     basis = torch.as_tensor(drawn).to(eraser.proj_left)
-    return Made(basis, basis.mH, eraser.bias)
+    return _leace().LeaceEraser(basis, basis.mH, eraser.bias)
 
 
 def _change(erasers: Erasers, masks: dict[str, Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
@@ -326,7 +332,7 @@ def _probe(
     truth = [EMOTIONS[_code(u, concept)] for u in fit]
     wanted = [EMOTIONS[_code(u, concept)] for u in held]
     found = []
-    for active in ({}, erasers):
+    for active in ({}, erasers):  # where nothing can be erased, a probe finds as little before as after
         x, y = (np.stack([_pooled(one, erasers, active) for one in m]) for m in (means, held_means))
         probe = make_pipeline(StandardScaler(), RidgeClassifier(alpha=10.0)).fit(x, truth)
         found.append(balanced_accuracy(wanted, probe.predict(y), sentences=[u.sentence for u in held], speakers=[u.speaker for u in held]))
@@ -335,7 +341,7 @@ def _probe(
 
 def _pooled(one: dict[str, tuple[np.ndarray, int]], names: Erasers, active: Erasers) -> np.ndarray:
     """(D,) mean over the places of the spans that can be erased; erased where `active`. Erasers are affine, so the mean of a span will do."""
-    parts = [(name, *one[name]) for name in names if name in one and one[name][1]]
+    parts = [(name, *one[name]) for name in names or one if name in one and one[name][1]]
     values = [
         active[name](torch.as_tensor(value).to(active[name].proj_left)).cpu().numpy() if active else value for name, value, _ in parts
     ]
