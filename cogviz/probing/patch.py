@@ -111,13 +111,14 @@ def patch(
         suffix = begin(listener, passage, kept, rows=rows)
         named = spans(listener, passage, by)
         named[EVERYTHING] = ~passage.places("padding")
-        one = _Batch(suffix, match, bases, donors, {n: m[: len(some)] for n, m in named.items()}, [seed * 100_003 + i for i in batch])
+        used = [i for i in bases if unequal != "leave out" or bool(equal[i])]
+        one = _Batch(suffix, match, bases, donors, used, {n: m[: len(some)] for n, m in named.items()}, [seed * 100_003 + i for i in batch])
         found = {p.name: one.sweep(p, noise=False) for p in chosen}
         noise = {p.name: one.sweep(p, noise=True) for p in chosen} if control else {}
         ends = suffix.labels.float().cpu().numpy()
         return [
             None
-            if unequal == "leave out" and not equal[i]
+            if i not in used
             else _Outcome(
                 equal=bool(equal[i]),
                 base=ends[i],
@@ -216,12 +217,15 @@ class _Batch:
     match: Tensor
     bases: list[int]
     donors: list[int]
+    used: list[int]
     spans: dict[str, Tensor]
     seeds: list[int]
 
     def sweep(self, place: _Place, *, noise: bool) -> list[dict[str, np.ndarray]]:
         """For each pair: span -> (7,) logits with the donor's states at a site there. Spans that a pair lacks are left out."""
-        copies = [(i, name) for i in self.bases for name in self.spans if bool((self.spans[name][i] & (self.match[i] >= 0)).any())]
+        copies = [(i, name) for i in self.used for name in self.spans if bool((self.spans[name][i] & (self.match[i] >= 0)).any())]
+        if not copies:
+            return [{} for _ in self.bases]
         device = self.match.device
         of = torch.tensor([i for i, _ in copies], device=device)
         masks = torch.stack([self.spans[name][i] & (self.match[i] >= 0) for i, name in copies])

@@ -44,7 +44,8 @@ def spans(listener: Transparent, passage: Passage, by: By = "segment") -> dict[s
     named = {"before": before & audio.any(dim=1, keepdim=True)}
     rest = real & ~named["before"] & (place < size - 1)
     if by == "segment":
-        named |= {name: rest & (found == i) for i, name in enumerate(SEGMENTS) if name != "padding"}
+        order = sorted(range(1, len(SEGMENTS)), key=lambda i: SEGMENTS[i] not in ("tone", "words"))  # the task stands behind the sound
+        named |= {SEGMENTS[i]: rest & (found == i) for i in order}
     else:
         count, told = audio.cumsum(dim=1), tones(listener)
         named |= {f"tone {k + 1}": audio & (count == k + 1) for k in range(told)}
