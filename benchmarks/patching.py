@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def _equal(listener: CogAudioListener, pair: Pair) -> bool:
-    return bool(lined_up(listener, listener.naming([pair.base, pair.donor]), [0], [1])[1][0])
+    return bool(lined_up(listener, listener.naming([pair.base]), listener.naming([pair.donor]))[1][0])
 
 
 class _Loop:

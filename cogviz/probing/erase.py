@@ -21,7 +21,7 @@ from cogviz.evaluation import results
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import Transparent
 from cogviz.probing.spans import By, spans
-from cogviz.probing.suffix import ROWS, begin
+from cogviz.probing.suffix import ROWS, at_once, begin
 from cogviz.statistics import Estimate, balanced_accuracy, difference, mean
 from cogviz.utterance import Utterance
 
@@ -146,7 +146,7 @@ def erase(
         work,
         [spoken_seconds(u) for u in held],
         device=listener.model.device,
-        batch=min(UTTERANCES, len(held)),
+        batch=at_once(listener, UTTERANCES, len(held)),
         name=f"{listener.name}: erasing",
         progress=progress,
     )
@@ -241,7 +241,7 @@ def _gather(
         work,
         [spoken_seconds(u) for u in items],
         device=listener.model.device,
-        batch=min(UTTERANCES, len(items)),
+        batch=at_once(listener, UTTERANCES, len(items)),
         name=f"{listener.name}: fitting erasers",
         progress=progress,
     )

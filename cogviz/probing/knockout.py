@@ -22,7 +22,7 @@ from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import Transparent
 from cogviz.probing.sites import sites, stream
 from cogviz.probing.spans import spans
-from cogviz.probing.suffix import ROWS, begin
+from cogviz.probing.suffix import ROWS, at_once, begin
 from cogviz.statistics import Estimate, difference, mean
 from cogviz.utterance import Utterance
 
@@ -114,7 +114,7 @@ def knockout(
         work,
         [spoken_seconds(u) for u in utterances],
         device=listener.model.device,
-        batch=min(UTTERANCES, len(utterances)),
+        batch=at_once(listener, UTTERANCES, len(utterances)),
         name=f"{listener.name}: attention knock-out",
         progress=progress,
     )

@@ -22,7 +22,7 @@ from cogviz.models.protocol import Transparent
 from cogviz.probing.pairs import halves
 from cogviz.probing.sites import hooked, sites, watched
 from cogviz.probing.spans import LAST, spans
-from cogviz.probing.suffix import ROWS, begin
+from cogviz.probing.suffix import ROWS, at_once, begin
 from cogviz.statistics import Estimate, difference, mean
 from cogviz.utterance import Utterance
 
@@ -125,7 +125,7 @@ def activity(
         work,
         [spoken_seconds(u) for u in utterances],
         device=listener.model.device,
-        batch=min(UTTERANCES, len(utterances)),
+        batch=at_once(listener, UTTERANCES, len(utterances)),
         name=f"{listener.name}: neurons",
         progress=progress,
     )
@@ -219,7 +219,7 @@ def neurons(
         work,
         [spoken_seconds(u) for u in items],
         device=listener.model.device,
-        batch=min(UTTERANCES, len(items)),
+        batch=at_once(listener, UTTERANCES, len(items)),
         name=f"{listener.name}: neurons changed",
         progress=progress,
     )

@@ -21,7 +21,7 @@ from cogviz.models.protocol import Transparent
 from cogviz.probing.pairs import Pair
 from cogviz.probing.sites import UnknownSite, find, hooked, sites, stream
 from cogviz.probing.spans import By, lined_up, spans
-from cogviz.probing.suffix import ROWS, Suffix, begin
+from cogviz.probing.suffix import ROWS, Suffix, at_once, begin
 
 PAIRS = 16
 """Pairs that are heard at once: the states of all their layers are kept meanwhile."""
@@ -99,30 +99,29 @@ def patch(
 
     def work(batch: list[int]) -> list[_Outcome | None]:
         some = [pairs[i] for i in batch]
-        passage = listener.naming([*(pair.base for pair in some), *(pair.donor for pair in some)])
-        bases, donors = list(range(len(some))), list(range(len(some), 2 * len(some)))
-        match, equal = lined_up(listener, passage, bases, donors)
+        bases, donors = listener.naming([pair.base for pair in some]), listener.naming([pair.donor for pair in some])
+        match, equal = lined_up(listener, bases, donors)
         if unequal == "refuse" and not equal.all():
             wrong = some[int((~equal).nonzero()[0])]
             raise UnequalPairs(
                 f"{int((~equal).sum())} of {len(some)} pairs are not equally long (at {wrong.base.id} and {wrong.donor.id}); "
                 "let them be matched by segment (unequal='align'), or left out, or render them with keep_timing"
             )
-        suffix = begin(listener, passage, kept, rows=rows)
-        named = spans(listener, passage, by)
-        named[EVERYTHING] = ~passage.places("padding")
-        used = [i for i in bases if unequal != "leave out" or bool(equal[i])]
-        one = _Batch(suffix, match, bases, donors, used, {n: m[: len(some)] for n, m in named.items()}, [seed * 100_003 + i for i in batch])
+        used = [i for i in range(len(some)) if unequal != "leave out" or bool(equal[i])]
+        base = begin(listener, bases, kept, rows=rows)
+        donor = begin(listener, donors, sorted({p.watched for p in chosen}))
+        named = {**spans(listener, bases, by), EVERYTHING: ~bases.places("padding")}
+        one = _Batch(base, donor.states, match, used, named, [seed * 100_003 + i for i in batch])
         found = {p.name: one.sweep(p, noise=False) for p in chosen}
         noise = {p.name: one.sweep(p, noise=True) for p in chosen} if control else {}
-        ends = suffix.labels.float().cpu().numpy()
+        ends = [suffix.labels.float().cpu().numpy() for suffix in (base, donor)]
         return [
             None
             if i not in used
             else _Outcome(
                 equal=bool(equal[i]),
-                base=ends[i],
-                donor=ends[len(some) + i],
+                base=ends[0][i],
+                donor=ends[1][i],
                 patched={name: outcomes[i] for name, outcomes in found.items()},
                 random={name: outcomes[i] for name, outcomes in noise.items()},
             )
@@ -133,7 +132,7 @@ def patch(
         work,
         [spoken_seconds(pair.base) for pair in pairs],
         device=listener.model.device,
-        batch=min(PAIRS, len(pairs)),
+        batch=at_once(listener, PAIRS, len(pairs)),
         name=f"{listener.name}: patching",
         progress=progress,
     )
@@ -211,12 +210,11 @@ class _Outcome:
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Some pairs in one passage, heard once."""
+    """Some pairs, heard once: the bases' runs, and the donors' states by site."""
 
     suffix: Suffix
+    donors: Mapping[str, Tensor]
     match: Tensor
-    bases: list[int]
-    donors: list[int]
     used: list[int]
     spans: dict[str, Tensor]
     seeds: list[int]
@@ -224,19 +222,17 @@ class _Batch:
     def sweep(self, place: _Place, *, noise: bool) -> list[dict[str, np.ndarray]]:
         """For each pair: span -> (7,) logits with the donor's states at a site there. Spans that a pair lacks are left out."""
         copies = [(i, name) for i in self.used for name in self.spans if bool((self.spans[name][i] & (self.match[i] >= 0)).any())]
+        found: list[dict[str, np.ndarray]] = [{} for _ in self.match]
         if not copies:
-            return [{} for _ in self.bases]
-        device = self.match.device
-        of = torch.tensor([i for i, _ in copies], device=device)
+            return found
+        of = torch.tensor([i for i, _ in copies], device=self.match.device)
         masks = torch.stack([self.spans[name][i] & (self.match[i] >= 0) for i, name in copies])
-        states = self.suffix.states[place.watched]
+        base, donor = self.suffix.states[place.watched], self.donors[place.watched]
         with torch.inference_mode():
-            base = states[self.bases]
-            index = self.match.clamp(min=0)[..., None].expand(-1, -1, states.shape[-1])
-            given = states[self.donors].gather(1, index)
+            given = donor.gather(1, self.match.clamp(min=0)[..., None].expand(-1, -1, donor.shape[-1]))
             if noise:
                 given = base + _directions(base, self.seeds) * (given - base).norm(dim=-1, keepdim=True)
-        part = place.slice(states.shape[-1])
+        part = place.slice(base.shape[-1])
 
         def exchanged(which: Tensor, now: Tensor) -> Tensor:
             changed = now.clone()
@@ -250,7 +246,6 @@ class _Batch:
             out = self.suffix.run(place.start, [i for i, _ in copies], exchanged)
         else:
             out = self.suffix.run(place.start, [i for i, _ in copies], inside=inside)
-        found: list[dict[str, np.ndarray]] = [{} for _ in self.bases]
         for (i, name), logits in zip(copies, out, strict=True):
             found[i][name] = logits
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -65,8 +64,8 @@ def _text(listener: Transparent, passage: Passage, place: int) -> str:
     return str(listener.tokenizer.decode([int(ids[0])])).strip() if len(ids) == 1 else "..."
 
 
-def lined_up(listener: Transparent, passage: Passage, bases: Sequence[int], donors: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Match the places of base rows with those of donor rows, segment by segment.
+def lined_up(listener: Transparent, bases: Passage, donors: Passage) -> tuple[Tensor, Tensor]:
+    """Match the places of each base with those of its donor, the same row of another passage, segment by segment.
 
     Where a segment has as many places in both, the first goes with the first and so on; else each place of the base goes with the donor's at
     the same share of the way.
@@ -74,14 +73,14 @@ def lined_up(listener: Transparent, passage: Passage, bases: Sequence[int], dono
     Returns:
         (N, S) the donor's place for each of the base's, -1 where there is none; (N,) True where all segments are equally long.
     """
-    names = spans(listener, passage, "segment")
-    match = torch.full((len(bases), passage.ids.shape[1]), -1, dtype=torch.long, device=passage.ids.device)
-    equal = torch.ones(len(bases), dtype=torch.bool, device=passage.ids.device)
-    for i, (base, donor) in enumerate(zip(bases, donors, strict=True)):
-        for mask in names.values():
-            mine, theirs = mask[base].nonzero()[:, 0], mask[donor].nonzero()[:, 0]
-            equal[i] &= len(mine) == len(theirs)
-            if len(mine) and len(theirs):
-                way = torch.linspace(0, len(theirs) - 1, len(mine), device=theirs.device).round().long()
-                match[i, mine] = theirs[way]
+    mine, theirs = spans(listener, bases), spans(listener, donors)
+    match = torch.full_like(bases.ids, -1)
+    equal = torch.ones(len(bases.ids), dtype=torch.bool, device=bases.ids.device)
+    for name in mine.keys() | theirs.keys():
+        for row in range(len(bases.ids)):
+            here, there = (m[name][row].nonzero()[:, 0] if name in m else match.new_zeros(0) for m in (mine, theirs))
+            equal[row] &= len(here) == len(there)
+            if len(here) and len(there):
+                way = torch.linspace(0, len(there) - 1, len(here), device=there.device).round().long()
+                match[row, here] = there[way]
     return match, equal

@@ -140,6 +140,11 @@ def begin(listener: Transparent, passage: Passage, sites: Sequence[str] = (), *,
     return made
 
 
+def at_once(listener: Transparent, most: int, items: int) -> int:
+    """Return how many utterances are heard at once: at most `most`, and what the listener itself is set to."""
+    return max(1, min(most, items, getattr(listener, "batch", None) or most))
+
+
 def decoder_of(listener: Transparent) -> nn.Module:
     """Return the module that runs the decoder's layers one after the other.
 
