@@ -10,9 +10,9 @@ from test_listeners import listener, spoken
 
 from cogviz.models.listeners.base import AudioLanguageModel
 from cogviz.probing.knockout import knockout
-from cogviz.probing.neurons import activity
 from cogviz.probing.pairs import Pair
 from cogviz.probing.patch import EVERYTHING, heads, patch
+from cogviz.probing.selective import activity
 from cogviz.probing.sites import hooked, stream
 from cogviz.probing.suffix import begin
 

@@ -12,7 +12,8 @@ from spoken import cell
 
 from cogviz.emotions import EMOTIONS
 from cogviz.models.listener import CogAudioListener
-from cogviz.probing.erase import _random, erase, fit_eraser
+from cogviz.probing.erase import erase
+from cogviz.probing.erasers import fit_eraser, random_like, rank
 from cogviz.probing.sites import hooked
 from cogviz.probing.spans import spans
 from cogviz.utterance import Utterance
@@ -45,8 +46,8 @@ def test_a_planted_concept_is_gone_and_another_stays() -> None:
     assert accuracy(states, mine, held) > 0.95, "first a probe finds it"
     assert accuracy(eraser(states), mine, eraser(held)) < 0.42, "and then not"
     assert accuracy(eraser(states), other, eraser(held)) > 0.9, "the other concept stays"
-    random = _random(eraser, [0])
-    assert torch.linalg.matrix_rank(random.proj_left @ random.proj_right) == torch.linalg.matrix_rank(eraser.proj_left @ eraser.proj_right)
+    random = random_like(eraser, [0])
+    assert rank(random) == rank(eraser) == 2
     assert accuracy(random(states), mine, random(held)) > 0.9, "a random subspace takes nothing"
     class_means = torch.stack([eraser(states)[mine == k].mean(dim=0) for k in range(3)])
     torch.testing.assert_close(class_means, class_means.mean(dim=0).expand(3, -1), atol=1e-6, rtol=0)

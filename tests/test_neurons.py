@@ -10,8 +10,9 @@ import torch
 from spoken import cell
 
 from cogviz.models.listener import CogAudioListener
-from cogviz.probing.neurons import Selected, activity, neurons, select
+from cogviz.probing.neurons import neurons
 from cogviz.probing.pairs import halves
+from cogviz.probing.selective import Selected, activity, select
 from cogviz.probing.sites import hooked, watched
 
 CLIPS = [u for k in range(1, 7) for u in cell(k, seconds=0.8)]

@@ -6,9 +6,8 @@ still follows the voice, and the words. Controls: a random subspace of the same 
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,25 +19,20 @@ from cogviz.emotions import EMOTIONS
 from cogviz.evaluation import results
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import Transparent
+from cogviz.probing.erasers import Erasers, erasing, fitter, one_hot, random_like, rank, varies
 from cogviz.probing.spans import By, spans
 from cogviz.probing.suffix import ROWS, at_once, begin
 from cogviz.statistics import Estimate, balanced_accuracy, difference, mean
 from cogviz.utterance import Utterance
 
 if TYPE_CHECKING:
-    from concept_erasure import LeaceEraser, LeaceFitter
+    from concept_erasure import LeaceFitter
 
 CONCEPTS: Mapping[str, str] = {"voice": "emotion", "words": "lexical_emotion"}
 """Concept -> the attribute of an utterance that tells it."""
 
 UTTERANCES = 32
 """Utterances that are heard at once."""
-
-CONSTANT = 1e-6
-"""A span whose states vary by less than this share of their size holds no concept: what stands before the sound."""
-
-Erasers = dict[str, "LeaceEraser"]
-"""span -> eraser; a span without one is left as it is."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ def erase(
         suffix = begin(listener, passage, list(at), rows=rows)
         masks = _chosen(spans(listener, passage, by), spans_of)
         out = {
-            (site, kind): suffix.run(site, range(len(batch)), _change(erasers, masks))
+            (site, kind): suffix.run(site, range(len(batch)), erasing(erasers, masks))
             for site in at
             for kind, erasers in kinds[site].items()
         }
@@ -161,7 +155,7 @@ def erase(
                 model=listener.name,
                 site=site,
                 spans=tuple(gathered.fitters[site]),
-                ranks={c: max((e.proj_left.shape[1] and _rank(e) for e in kinds[site][c].values()), default=0) for c in CONCEPTS},
+                ranks={c: max((e.proj_left.shape[1] and rank(e) for e in kinds[site][c].values()), default=0) for c in CONCEPTS},
                 draws=draws,
                 whole=_following(items, [logits["whole"]], logits["whole"]),
                 erased={c: _following(items, [logits[c]], logits["whole"]) for c in CONCEPTS},
@@ -172,12 +166,6 @@ def erase(
     return found
 
 
-def fit_eraser(states: Tensor, labels: Sequence[int]) -> LeaceEraser:
-    """Return the eraser of a concept: (N, D) states, (N,) classes. Afterwards no linear probe does better on them than a constant."""
-    fitter = _leace().LeaceFitter(states.shape[1], max(labels) + 1, device=states.device, dtype=torch.float64)
-    return fitter.update(states, _one_hot(torch.tensor(labels, device=states.device), max(labels) + 1)).eraser
-
-
 @dataclass(frozen=True, eq=False)
 class _Gathered:
     """What the training items' states are: fitters by site, span and concept, and the spans' means of each item."""
@@ -186,24 +174,12 @@ class _Gathered:
     means: dict[str, list[dict[str, tuple[np.ndarray, int]]]]
 
 
-def _leace() -> Any:
-    """The package, whose import warns of a way of torch that it still goes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import concept_erasure
-    return concept_erasure
-
-
 def _known(utterance: Utterance) -> bool:
     return all(getattr(utterance, name) in EMOTIONS for name in CONCEPTS.values())
 
 
 def _code(utterance: Utterance, concept: str) -> int:
     return EMOTIONS.index(getattr(utterance, CONCEPTS[concept]))
-
-
-def _one_hot(classes: Tensor, size: int) -> Tensor:
-    return torch.nn.functional.one_hot(classes, size).double()
 
 
 def _chosen(named: dict[str, Tensor], wanted: Sequence[str] | None) -> dict[str, Tensor]:
@@ -216,7 +192,6 @@ def _chosen(named: dict[str, Tensor], wanted: Sequence[str] | None) -> dict[str,
 def _gather(
     listener: Transparent, items: Sequence[Utterance], at: Sequence[str], wanted: Sequence[str] | None, by: By, progress: bool
 ) -> _Gathered:
-    leace = _leace()
     fitters: dict[str, dict[str, dict[str, LeaceFitter]]] = {site: defaultdict(dict) for site in at}
     classes = {c: torch.tensor([_code(u, c) for u in items], device=listener.model.device) for c in CONCEPTS}
 
@@ -230,10 +205,8 @@ def _gather(
                 row = mask.nonzero()[:, 0]
                 for concept, code in classes.items():
                     if concept not in fitters[site][name]:
-                        fitters[site][name][concept] = leace.LeaceFitter(
-                            places.shape[1], len(EMOTIONS), device=places.device, dtype=places.dtype
-                        )
-                    fitters[site][name][concept].update(places, _one_hot(code[torch.tensor(batch, device=row.device)[row]], len(EMOTIONS)))
+                        fitters[site][name][concept] = fitter(places.shape[1], len(EMOTIONS), device=places.device)
+                    fitters[site][name][concept].update(places, one_hot(code[torch.tensor(batch, device=row.device)[row]], len(EMOTIONS)))
         means = {site: _means(states[site], masks) for site in at}
         return [{s: {n: (v[i], int(c[i])) for n, (v, c) in m.items()} for s, m in means.items()} for i in range(len(batch))]
 
@@ -245,14 +218,8 @@ def _gather(
         name=f"{listener.name}: fitting erasers",
         progress=progress,
     )
-    varied = {site: {name: of for name, of in fitters[site].items() if _varies(of["voice"])} for site in at}
+    varied = {site: {name: of for name, of in fitters[site].items() if varies(of["voice"])} for site in at}
     return _Gathered(varied, {site: [one[site] for one in done] for site in at})
-
-
-def _varies(fitter: LeaceFitter) -> bool:
-    assert fitter.sigma_xx_ is not None
-    size = float(fitter.mean_x.square().sum())
-    return float(fitter.sigma_xx_.trace() / fitter.n) > CONSTANT**2 * size
 
 
 def _means(states: Tensor, masks: dict[str, Tensor]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -272,32 +239,9 @@ def _kinds(fitters: dict[str, dict[str, LeaceFitter]], draws: int, seed: int) ->
         found[concept] = {name: of[concept].eraser for name, of in fitters.items()}
         for k in range(draws):
             found[f"{concept} {k}"] = {
-                name: _random(eraser, [seed, k, index]) for index, (name, eraser) in enumerate(found[concept].items())
+                name: random_like(eraser, [seed, k, index]) for index, (name, eraser) in enumerate(found[concept].items())
             }
     return found
-
-
-def _rank(eraser: LeaceEraser) -> int:
-    return int(torch.linalg.matrix_rank(eraser.proj_left @ eraser.proj_right))
-
-
-def _random(eraser: LeaceEraser, seed: Sequence[int]) -> LeaceEraser:
-    """An eraser of a random subspace of the same rank, around the same mean."""
-    width = eraser.proj_left.shape[0]
-    drawn = np.linalg.qr(np.random.default_rng(list(seed)).normal(size=(width, max(_rank(eraser), 1))))[0]
-    basis = torch.as_tensor(drawn).to(eraser.proj_left)
-    return _leace().LeaceEraser(basis, basis.mH, eraser.bias)
-
-
-def _change(erasers: Erasers, masks: dict[str, Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    def change(which: Tensor, now: Tensor) -> Tensor:
-        changed = now.clone()
-        for name, eraser in erasers.items():
-            if name in masks and (mask := masks[name][which]).any():
-                changed[mask] = eraser(now[mask].double()).to(now.dtype)
-        return changed
-
-    return change
 
 
 def _following(items: Sequence[Utterance], runs: Sequence[np.ndarray], whole: np.ndarray) -> Following:
