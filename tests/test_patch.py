@@ -223,6 +223,15 @@ def test_a_site_that_only_looks_good_where_it_was_chosen_is_found_out() -> None:
     assert best.flips.low < 0.1 < best.flips.high
 
 
+def test_few_pairs_that_can_flip_have_no_best_site() -> None:
+    found = planted()
+    found.donor[8:] = found.base[8:]
+    told = effects(found)
+    assert told.best is None
+    assert told.flips["lm.1"]["tone"].n == 8
+    assert effects(planted(sentences=9)).best is None
+
+
 def test_sites_that_must_flip_are_never_the_best() -> None:
     found = planted()
     assert trivial(found, "connector", "tone")
@@ -232,6 +241,7 @@ def test_sites_that_must_flip_are_never_the_best() -> None:
     nothing = replace(found, donor=found.base.copy())
     told = effects(nothing)
     assert told.best is None
+    assert not told.determined
     assert told.differ.value == 0
     assert np.isnan(told.flips["lm.1"]["tone"].value)
 

@@ -62,6 +62,13 @@ def test_a_map_says_what_was_planted(found: Effects) -> None:
     assert said.count("other: n = 40") == 1
 
 
+def test_a_map_of_an_exchange_that_does_nothing_says_so(found: Effects) -> None:
+    said = texts(causes.patching([replace(found, total=Estimate(0.1, -0.2, 0.4, 40, 0.0))]))
+    assert "does nothing clear" in said
+    assert "0.90" not in said
+    assert "best" not in said
+
+
 def test_many_columns_have_no_numbers(found: Effects) -> None:
     wide = {site: {f"-{k} word": cell["tone"] for k in range(12)} for site, cell in found.effect.items()}
     said = texts(causes.patching([replace(found, effect=wide, best=None)]))

@@ -65,7 +65,11 @@ def patching(found: Sequence[Effects], *, title: str = "") -> Figure:
         across = left + sum(wide[:k]) + gap * k
         axes = theme.place(figure, across, top, wide[k], row * len(f.effect))
         image = _map(axes, f, numbers=not many)
-        best = "" if f.best is None else f": best at layer {named(f.best.site)}, {f.best.column}: flips {f.best.flips.value:.2f}"
+        best = (
+            ""
+            if f.best is None or not f.determined
+            else f": best at layer {named(f.best.site)}, {f.best.column}: flips {f.best.flips.value:.2f}"
+        )
         axes.set_title(f"{f.model}{best}", fontsize=theme.TEXT + 1, pad=8)
         axes.set_ylabel("after layer" if k == 0 else "")
     assert image is not None
@@ -81,7 +85,7 @@ def patching(found: Sequence[Effects], *, title: str = "") -> Figure:
 def _small_print(f: Effects) -> str:
     text = f"{f.model}: n = {f.total.n} pairs, whole effect {f.total.value:.1f} [{f.total.low:.1f}, {f.total.high:.1f}] logits, "
     text += f"answers differ in {f.differ.value:.0%}"
-    if f.best is not None:
+    if f.best is not None and f.determined:
         text += f"; outlined: chosen on {f.best.chosen_on} pairs, flips on {f.best.flips.n} others {_range(f.best.flips)}"
         if f.best.control is not None:
             text += f", a random direction {_range(f.best.control)}"
@@ -89,21 +93,26 @@ def _small_print(f: Effects) -> str:
 
 
 def _range(e: Estimate) -> str:
-    return f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
+    return f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]".replace("-", "−")
 
 
 def _map(axes: Axes, f: Effects, *, numbers: bool) -> AxesImage:
     page = theme.look()
     sites, columns = list(f.effect), list(next(iter(f.effect.values())))
-    values = np.array([[f.effect[s][c].value for c in columns] for s in sites])
+    if not f.determined:
+        axes.text(0.5, 0.5, f"the whole exchange does nothing clear:\n{_range(f.total)} logits", transform=axes.transAxes, ha="center",
+                  va="center", color=page.muted)  # fmt: skip
+    values = (
+        np.full((len(sites), len(columns)), 0.0) if not f.determined else np.array([[f.effect[s][c].value for c in columns] for s in sites])
+    )
     image = axes.imshow(values, cmap=theme.diverging(), vmin=-1, vmax=1, aspect="auto")
-    if numbers:
+    if numbers and f.determined:
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
                 text = f"{value:.2f}".replace("-", "−")
                 text = "0" if text in ("0.00", "−0.00") else text
                 axes.text(j, i, text, ha="center", va="center", size=theme.SMALL, color=theme.text_on(theme.shade(image, float(value))))
-    if f.best is not None and f.best.site in sites and f.best.column in columns:
+    if f.determined and f.best is not None and f.best.site in sites and f.best.column in columns:
         corner = columns.index(f.best.column) - 0.5, sites.index(f.best.site) - 0.5
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=page.ink, linewidth=2.2, clip_on=False, zorder=5))
     axes.set_yticks(range(len(sites)), [named(s) for s in sites])

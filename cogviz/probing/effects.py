@@ -13,7 +13,7 @@ from cogviz.evaluation.results import named
 from cogviz.probing.pairs import halves
 from cogviz.probing.patch import EVERYTHING, Patching
 from cogviz.probing.spans import LAST
-from cogviz.statistics import Estimate, mean, ratio, resample_sums
+from cogviz.statistics import MIN_SENTENCES, Estimate, mean, ratio, resample_sums
 
 Cells = dict[str, dict[str, Estimate]]
 """site -> column -> estimate."""
@@ -57,6 +57,11 @@ class Effects:
     left_out: int
     hybrid: bool
 
+    @property
+    def determined(self) -> bool:
+        """Whether the whole exchange does something: shares of what is not clear of 0 mean nothing."""
+        return self.total.low > 0 or self.total.high < 0
+
     def rows(self, *, data: str) -> list[dict[str, Any]]:
         """Return every estimate as a row (`evaluation.results`)."""
         return results.rows(self, model=self.model, data=data)
@@ -75,7 +80,7 @@ def probability(logits: np.ndarray, moves: np.ndarray) -> np.ndarray:
 
 
 def effects(found: Patching, *, score: Callable[[np.ndarray, np.ndarray], np.ndarray] = log_odds, seed: int = 0) -> Effects:
-    """Estimate what each site does; with the best one where there are two sentences and pairs with two answers."""
+    """Estimate what each site does; with the best one where pairs with two answers are of five sentences in each half."""
     base, donor, patched = (score(x, found.moves) for x in (found.base, found.donor, found.patched))
     flipped, able = flips(found, found.patched)
     by: dict[str, Any] = {"sentences": found.sentences, "speakers": found.speakers}
@@ -111,14 +116,14 @@ def trivial(found: Patching, site: str, column: str) -> bool:
 def _best(
     found: Patching, scores: tuple[np.ndarray, np.ndarray, np.ndarray], flipped: np.ndarray, able: np.ndarray, seed: int
 ) -> Best | None:
-    if len(set(found.sentences)) < 2 or not able.any():
+    if len({s for s, a in zip(found.sentences, able, strict=True) if a}) < 2 * MIN_SENTENCES:
         return None
     base, donor, patched = scores
     chosen = halves(found.sentences, seed=seed)
     on, off = chosen & able, ~chosen & able
     open_to = [(i, j) for i, s in enumerate(found.sites) for j, c in enumerate(found.columns) if not trivial(found, s, c)]
     open_to = [(i, j) for i, j in open_to if not np.isnan(flipped[:, i, j]).all()]
-    if not on.any() or not off.any() or not open_to:
+    if min(len({s for s, k in zip(found.sentences, half, strict=True) if k}) for half in (on, off)) < MIN_SENTENCES or not open_to:
         return None
     gain = np.nansum((patched - base[:, None, None])[on], axis=0) / np.nansum((donor - base)[on])
     # Of sites that flip as often, the latest that carries as much, to a tenth: the nearest to the answer.
