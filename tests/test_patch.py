@@ -12,6 +12,7 @@ from spoken import cell
 
 from cogviz.emotions import EMOTIONS
 from cogviz.models.listener import CogAudioListener
+from cogviz.probing import suffix
 from cogviz.probing.effects import effects, flips, log_odds, probability, trivial
 from cogviz.probing.pairs import Pair, halves, tone_pairs, word_pairs
 from cogviz.probing.patch import EVERYTHING, Patching, UnequalPairs, heads, patch, sublayers
@@ -92,6 +93,23 @@ def test_one_pair_at_a_time_is_a_batch(listener: CogAudioListener) -> None:
         where = [together.columns.index(c) for c in alone.columns]
         np.testing.assert_allclose(together.patched[i][:, where], alone.patched[0], atol=1e-5)
     assert set(together.columns) >= {"before", "tone", "instruction", "last", EVERYTHING}
+
+
+def test_out_of_memory_is_said_once_for_all_batches(listener: CogAudioListener, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = patch(listener, PAIRS[:4], control=False, progress=False)
+    again = suffix._Call.again
+
+    def hungry(call: Any, decoder: Any, rows: torch.Tensor, size: int) -> torch.Tensor:
+        if len(rows) > 3:
+            raise torch.OutOfMemoryError("too much")
+        return again(call, decoder, rows, size)
+
+    monkeypatch.setattr(suffix._Call, "again", hungry)
+    monkeypatch.setattr("cogviz.probing.patch.PAIRS", 2)
+    with pytest.warns(UserWarning, match="do not fit in memory") as said:
+        found = patch(listener, PAIRS[:4], control=False, progress=False)
+    assert len(said) == 1
+    np.testing.assert_allclose(found.patched, expected.patched, atol=1e-5)
 
 
 def test_places_are_every_place_from_the_end(listener: CogAudioListener, equal: list[Pair]) -> None:

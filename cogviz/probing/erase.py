@@ -118,6 +118,7 @@ def erase(
     kinds = {site: _kinds(gathered.fitters[site], draws, seed) for site in at}
 
     def work(batch: list[int]) -> list[tuple[dict[tuple[str, str], np.ndarray], np.ndarray, dict[str, dict[str, tuple[np.ndarray, int]]]]]:
+        nonlocal rows
         passage = listener.naming([held[i] for i in batch])
         suffix = begin(listener, passage, list(at), rows=rows)
         masks = _chosen(spans(listener, passage, by), spans_of)
@@ -126,6 +127,7 @@ def erase(
             for site in at
             for kind, erasers in kinds[site].items()
         }
+        rows = suffix.rows  # fewer, where memory ran out
         means = {site: _means(suffix.states[site], masks) for site in at}
         return [
             (

@@ -89,6 +89,7 @@ def knockout(
     first = {name: stream(listener)[layers[0]] for name, layers in chosen.items()}
 
     def work(batch: list[int]) -> list[tuple[np.ndarray, dict[tuple[str, str, bool], np.ndarray]]]:
+        nonlocal rows
         passage = listener.naming([utterances[i] for i in batch])
         suffix = begin(listener, passage, sorted(set(first.values())), rows=rows)
         named = spans(listener, passage)
@@ -108,6 +109,7 @@ def knockout(
                     )
                     for row, logits in enumerate(out):
                         found[row][band, f"{a} > {b}", random] = logits
+        rows = suffix.rows  # fewer, where memory ran out
         return [(suffix.labels[row].float().cpu().numpy(), found[row]) for row in range(len(batch))]
 
     done = in_batches(

@@ -98,6 +98,7 @@ def neurons(
     start = "connector"
 
     def work(batch: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        nonlocal rows
         passage = listener.naming([items[i] for i in batch])
         suffix = begin(listener, passage, [start], rows=rows)
         copies = [(row, k) for row in range(len(batch)) for k in range(len(sets))]
@@ -108,6 +109,7 @@ def neurons(
             return hooked(listener, {site: _times(table[site][kind[which]]) for site in table})
 
         out = suffix.run(start, [row for row, _ in copies], inside=inside).reshape(len(batch), len(sets), -1)
+        rows = suffix.rows  # fewer, where memory ran out
         return list(zip(suffix.labels.float().cpu().numpy(), out, strict=True))
 
     done = in_batches(

@@ -41,7 +41,7 @@ class Patching:
     """What the labels' logits are, whole and patched. `probing.effects` makes estimates of it.
 
     Attributes:
-        sites, columns: (L,) where; heads are named `lm.7.heads.2`. parts: (L,) how many layers the model has before each site's, for figures.
+        sites, columns: where, by layer, sublayer or head (`lm.7.heads.2`) and by span of places (`all`: every place).
         base, donor: (N, 7) logits of the two runs.
         patched: (N, L, C, 7) with the donor's states there; NaN where a pair has no such place.
         random: the same with a random direction that is as long as the difference between donor and base; None where not asked for.
@@ -95,9 +95,10 @@ def patch(
     if len({pair.differs for pair in pairs}) != 1:
         raise ValueError("patching needs pairs that all differ in the tone, or all in the words" if pairs else "no pairs to patch")
     chosen = [_place(listener, name) for name in (stream(listener) if at is None else at)]
-    kept = [*stream(listener), *{p.watched for p in chosen} - set(stream(listener))]
+    kept = sorted({p.start for p in chosen} | {p.watched for p in chosen})
 
     def work(batch: list[int]) -> list[_Outcome | None]:
+        nonlocal rows
         some = [pairs[i] for i in batch]
         bases, donors = listener.naming([pair.base for pair in some]), listener.naming([pair.donor for pair in some])
         match, equal = lined_up(listener, bases, donors)
@@ -114,6 +115,7 @@ def patch(
         one = _Batch(base, donor.states, match, used, named, [seed * 100_003 + i for i in batch])
         found = {p.name: one.sweep(p, noise=False) for p in chosen}
         noise = {p.name: one.sweep(p, noise=True) for p in chosen} if control else {}
+        rows = base.rows  # fewer, where memory ran out
         ends = [suffix.labels.float().cpu().numpy() for suffix in (base, donor)]
         return [
             None
