@@ -53,17 +53,16 @@ def patching(found: Sequence[Effects], *, title: str = "") -> Figure:
     )
     cell = 0.3 if many else 0.78
     wide = [cell * len(c) for c in columns]
-    left, gap = 1.15, 1.1
-    width = max(left + sum(wide) + gap * (len(found) - 1) + 0.4, 9.5)
-    row, rows = 0.42, max(len(f.effect) for f in found)
+    left, gap, row, rows = 1.15, 1.1, 0.42, max(len(f.effect) for f in found)
+    step = row * rows + 1.5  # many columns: a panel below the other
+    width = max(left + (max(wide) if many else sum(wide) + gap * (len(found) - 1)) + 0.4, 9.5)
     top = theme.heading_height(width, title, subtitle) + 0.66
-    below = 1.75 if many else 1.35
-    figure = theme.figure(width, top + row * rows + below)
+    figure = theme.figure(width, top + row * rows + (step * (len(found) - 1) + 1.95 if many else 1.35))
     theme.heading(figure, title, subtitle)
     image = None
     for k, f in enumerate(found):
-        across = left + sum(wide[:k]) + gap * k
-        axes = theme.place(figure, across, top, wide[k], row * len(f.effect))
+        across = left if many else left + sum(wide[:k]) + gap * k
+        axes = theme.place(figure, across, top + step * k * many, wide[k], row * len(f.effect))
         image = _map(axes, f, numbers=not many)
         best = (
             ""
@@ -71,7 +70,7 @@ def patching(found: Sequence[Effects], *, title: str = "") -> Figure:
             else f": best at layer {named(f.best.site)}, {f.best.column}: flips {f.best.flips.value:.2f}"
         )
         axes.set_title(f"{f.model}{best}", fontsize=theme.TEXT + 1, pad=8)
-        axes.set_ylabel("after layer" if k == 0 else "")
+        axes.set_ylabel("after layer" if k == 0 or many else "")
     assert image is not None
     high = figure.get_figheight()
     bar = figure.colorbar(image, cax=theme.place(figure, left, high - 0.75, 2.4, 0.12), orientation="horizontal", extend="both")
@@ -100,8 +99,7 @@ def _map(axes: Axes, f: Effects, *, numbers: bool) -> AxesImage:
     page = theme.look()
     sites, columns = list(f.effect), list(next(iter(f.effect.values())))
     if not f.determined:
-        axes.text(0.5, 0.5, f"the whole exchange does nothing clear:\n{_range(f.total)} logits", transform=axes.transAxes, ha="center",
-                  va="center", color=page.muted)  # fmt: skip
+        _unclear(axes, f)
     values = (
         np.full((len(sites), len(columns)), 0.0) if not f.determined else np.array([[f.effect[s][c].value for c in columns] for s in sites])
     )
@@ -120,6 +118,12 @@ def _map(axes: Axes, f: Effects, *, numbers: bool) -> AxesImage:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return image
+
+
+def _unclear(axes: Axes, f: Effects) -> None:
+    """Shares of an effect that is not clear of 0 mean nothing and are not drawn."""
+    text = f"the whole exchange does nothing clear:\n{_range(f.total)} logits"
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=theme.look().muted)
 
 
 def _place(column: str) -> str:
@@ -200,6 +204,11 @@ def parts(found: Sequence[Effects], *, column: str = "all", title: str = "") -> 
     theme.heading(figure, title, subtitle)
     for k, f in enumerate(found):
         axes = theme.place(figure, left + k * (each + gap), top, each, 0.24 * len(f.effect))
+        axes.set_title(f"{f.model}, n = {f.total.n} pairs", fontsize=theme.TEXT + 1, pad=8)
+        if not f.determined:
+            _unclear(axes, f)
+            axes.set_axis_off()
+            continue
         cells = [row[column] for row in f.effect.values()]
         colours = [page.voice if ".heads." in site else page.words for site in f.effect]
         axes.barh(range(len(cells)), [e.value for e in cells], color=colours, height=0.7)
@@ -208,7 +217,6 @@ def parts(found: Sequence[Effects], *, column: str = "all", title: str = "") -> 
         axes.set_yticks(range(len(cells)), [named(site) for site in f.effect])
         axes.set(ylim=(len(cells) - 0.5, -0.5))
         axes.tick_params(axis="y", length=0)
-        axes.set_title(f"{f.model}, n = {f.total.n} pairs", fontsize=theme.TEXT + 1, pad=8)
     theme.note(figure, "Dark: attention heads; light: whole attention, convolution and feed-forward parts."
                + (f" {HYBRID}" if any(f.hybrid for f in found) else ""))  # fmt: skip
     return figure

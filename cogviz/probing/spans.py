@@ -61,7 +61,7 @@ def spans(listener: Transparent, passage: Passage, by: By = "segment") -> dict[s
 def _text(listener: Transparent, passage: Passage, place: int) -> str:
     """The token at a place that all rows share."""
     ids = passage.ids[:, place].unique()
-    return str(listener.tokenizer.decode([int(ids[0])])).strip() if len(ids) == 1 else "..."
+    return (str(listener.tokenizer.decode([int(ids[0])])).strip() or "space") if len(ids) == 1 else "..."
 
 
 def lined_up(listener: Transparent, bases: Passage, donors: Passage) -> tuple[Tensor, Tensor]:
