@@ -9,6 +9,7 @@
 | `lm.7.mlp` | what its feed-forward part adds | (B, S, H) |
 | `lm.7.heads` | the attention heads before they are mixed | (B, S, heads x size) |
 | `lm.7.pattern` | its attention weights, each row over the places that it reads; only inside `eager_attention` | (B, heads, S, S) |
+| `lm.7.neurons` | the feed-forward part's neurons: what its down projection is given | (B, S, neurons) |
 
 Layers are counted from 0, as in the models' own code.
 """
@@ -29,6 +30,7 @@ ATTENTION = ("self_attn", "attention", "attn")
 CONVOLUTION = ("conv", "short_conv")
 FEED_FORWARD = ("mlp", "feed_forward", "ffn")
 MIXED = ("o_proj", "out_proj", "dense")
+DOWN = ("down_proj", "w2", "fc2", "c_proj", "dense_4h_to_h")
 """Names that models of transformers give their parts."""
 
 Edit = Callable[[Tensor], Tensor | None]
@@ -95,6 +97,8 @@ def sites(listener: Transparent) -> dict[str, Site]:
         elif (convolution := _part(layer, CONVOLUTION)) is not None:
             found.append(Site(f"lm.{i}.conv", convolution))
         if (feed_forward := _part(layer, FEED_FORWARD)) is not None:
+            if (down := _part(feed_forward, DOWN)) is not None:
+                found.append(Site(f"lm.{i}.neurons", down, takes_input=True))
             found.append(Site(f"lm.{i}.mlp", feed_forward))
         found.append(Site(f"lm.{i}", layer))
     return {site.name: site for site in found}
