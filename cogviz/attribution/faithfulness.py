@@ -1,0 +1,320 @@
+"""Can an attribution be believed? Deletion and insertion against chance, completeness, a randomised model, agreement between methods."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cogviz import statistics
+from cogviz.attribution.clusters import clusters
+from cogviz.attribution.gradients import AT_ONCE, WINDOW, Attribution, prepared, relevance
+from cogviz.attribution.paths import Path
+from cogviz.attribution.replay import decoder
+from cogviz.models.batching import in_batches, spoken_seconds
+from cogviz.models.protocol import Transparent
+from cogviz.statistics import Estimate
+
+BLOCK = (10, 8)
+"""Bands and frames (10 ms) of the log-mel that are deleted together, for the method and the control: single cells would be salt and pepper."""
+
+FRACTIONS = 10
+"""Steps of a curve."""
+
+DRAWS = 4
+"""Random orders of an utterance, the control."""
+
+COMPLETE = ("integrated_gradients",)
+"""Methods that promise to sum to the difference from the baseline."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """The target as parts become the baseline's (deletion), or become the input's (insertion), the most relevant first.
+
+    Attributes:
+        method, over, target: of the attribution.
+        fractions: (K + 1,) share of the parts that was deleted or inserted.
+        deletion, insertion: (N, K + 1) the target. random: (N, K + 1) where as large a share was deleted at random, mean over orders.
+        deletion_gain: area under the control's curve minus that under the method's, the mean over utterances: above 0 the method finds what
+            counts. insertion_gain: that under the method's minus that under the control's. Both in the unit of the target.
+        deletion_share, insertion_share: the gain over half of the mean absolute change from the baseline to the input; the control has half, so that
+            1 is the gain of a method that finds the one part which makes the whole change.
+    """
+
+    method: str
+    over: str
+    target: str
+    fractions: np.ndarray
+    deletion: np.ndarray
+    insertion: np.ndarray
+    random: np.ndarray
+    deletion_gain: Estimate
+    insertion_gain: Estimate
+    deletion_share: Estimate
+    insertion_share: Estimate
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """How far relevance is from summing to the target's difference from the baseline.
+
+    Attributes:
+        gap: sum over utterances of |sum of relevance - difference| over the sum of |difference|.
+        median, worst: of the single utterances' gaps; where a difference is near 0 its gap says little.
+        promised: whether the method promises a gap of 0.
+    """
+
+    gap: Estimate
+    median: float
+    worst: float
+    promised: bool
+
+
+@dataclass(frozen=True)
+class Randomised:
+    """Rank correlation with the attribution of the same model with shuffled weights: near 0 where the attribution tells of what was learned
+    (Adebayo et al. 2018, arXiv 1810.03292).
+
+    Attributes:
+        signed, absolute: Spearman's, of the relevance and of its size; the mean over utterances.
+    """
+
+    signed: Estimate
+    absolute: Estimate
+
+
+def curves(
+    listener: Transparent,
+    attribution: Attribution,
+    *,
+    fractions: int = FRACTIONS,
+    draws: int = DRAWS,
+    block: tuple[int, int] = BLOCK,
+    at_once: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Curves:
+    """Delete and insert the parts of the input, the most relevant first, and as many at random (Petsiuk et al. 2018, arXiv 1806.07421).
+
+    Args:
+        fractions: steps of a curve. draws: random orders of each utterance. block: bands and frames that belong together, of the log-mel.
+    """
+    together = at_once or AT_ONCE[attribution.over]
+
+    def work(rows: list[int]) -> list[np.ndarray]:
+        _, way = _again(listener, attribution, rows)
+        found = []
+        for row, index in enumerate(rows):
+            units = _units(way, row, block)
+            score = _by_unit(_flat(attribution, index), units)
+            best = np.argsort(-score, kind="stable")
+            draw = np.random.default_rng(seed)
+            orders = [best, best[::-1], *(draw.permutation(len(score)) for _ in range(draws))]
+            counts = np.rint(np.linspace(0, 1, fractions + 1) * len(score)).astype(int)
+            keep = np.ones((len(orders), len(counts), len(score)), dtype=bool)
+            for (o, order), (c, count) in itertools.product(enumerate(orders), enumerate(counts)):
+                keep[o, c, order[:count]] = False
+            masks = _shown(way, row, units, keep.reshape(-1, len(score)))
+            at = torch.full((len(masks[0]),), row, device=masks[0].device)
+            values = way.kept(masks, at, at_once=together).reshape(len(orders), -1).float().cpu().numpy()
+            found.append(np.stack([values[0], values[1][::-1], values[2:].mean(axis=0)]))
+        return found
+
+    found = np.stack(_batches(work, listener, attribution, "deletion", together, progress))
+    deletion, insertion, random = found[:, 0], found[:, 1], found[:, 2]
+    lower, upper = (_area(random) - _area(deletion)), _area(insertion) - _area(random)
+    half = np.abs(attribution.whole - attribution.baseline) / 2
+    groups = clusters(attribution.utterances)
+
+    def share(gain: np.ndarray) -> Estimate:
+        return statistics.resample_sums(np.stack([gain, half], axis=1), **groups).map(statistics.ratio).estimate(chance=0.0)
+
+    return Curves(
+        attribution.method, attribution.over, attribution.target, np.linspace(0, 1, fractions + 1), deletion, insertion, random,
+        statistics.mean(lower, chance=0.0, **groups), statistics.mean(upper, chance=0.0, **groups), share(lower), share(upper),
+    )  # fmt: skip
+
+
+def completeness(attribution: Attribution) -> Completeness:
+    """Compare the sum of all relevance with the difference between input and baseline."""
+    change = attribution.whole - attribution.baseline
+    error = np.abs(attribution.sums - change)
+    sums = statistics.resample_sums(np.stack([error, np.abs(change)], axis=1), **clusters(attribution.utterances))
+    each = error / np.maximum(np.abs(change), 1e-6)
+    return Completeness(
+        sums.map(statistics.ratio).estimate(chance=0.0), float(np.median(each)), float(each.max()), attribution.method in COMPLETE
+    )
+
+
+def randomisation(
+    listener: Transparent,
+    attribution: Attribution,
+    *,
+    steps: int | None = None,
+    window: tuple[int, int] = WINDOW,
+    block: tuple[int, int] = BLOCK,
+    at_once: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Randomised:
+    """Attribute once more with the language model's (and the connector's) weights shuffled, and compare; the weights are afterwards what they were.
+
+    What the language model is given stays, and so do the frames that it reads: only what it does with them is another.
+
+    Args:
+        steps, window: as they were for `attribution`.
+    """
+    together = at_once or AT_ONCE[attribution.over]
+
+    def work(rows: list[int]) -> list[tuple[float, float]]:
+        _, way = _again(listener, attribution, rows)
+        with shuffled(listener, seed=seed):
+            parts = relevance(way, attribution.method, steps=steps, window=window, at_once=max(together, len(rows)), seed=seed)  # type: ignore[arg-type]
+        found = []
+        for row, index in enumerate(rows):
+            units = _units(way, row, block)
+            other = np.concatenate([p[row].float().cpu().numpy().ravel() for p in parts])
+            pair = _by_unit(_flat(attribution, index), units), _by_unit(other, units, cells=True)
+            found.append((spearman(*pair), spearman(*(np.abs(v) for v in pair))))
+        return found
+
+    signed, absolute = np.array(_batches(work, listener, attribution, "randomised", together, progress)).T
+    groups = clusters(attribution.utterances)
+    return Randomised(statistics.mean(signed, chance=0.0, **groups), statistics.mean(absolute, chance=0.0, **groups))
+
+
+def agreement(attributions: Sequence[Attribution], *, block: tuple[int, int] = BLOCK) -> dict[str, Estimate]:
+    """Return Spearman's rank correlation of each pair of methods ("first and second"), the mean over utterances.
+
+    Raises:
+        ValueError: they are not of the same utterances and inputs.
+    """
+    first = attributions[0]
+    for other in attributions[1:]:
+        if other.over != first.over or [u.id for u in other.utterances] != [u.id for u in first.utterances]:
+            raise ValueError("methods can be compared only on the same utterances and over the same input")
+    found = {}
+    for one, two in itertools.combinations(attributions, 2):
+        values = [
+            spearman(_pooled(a, block), _pooled(b, block)) for a, b in zip(one.values, two.values, strict=True)
+        ]  # fmt: skip
+        found[f"{one.method} and {two.method}"] = statistics.mean(values, chance=0.0, **clusters(first.utterances))
+    return found
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rank correlation; 0 where one of both does not vary."""
+    from scipy.stats import rankdata
+
+    one, two = (rankdata(v) for v in (first, second))
+    spread = one.std() * two.std()
+    return float(((one - one.mean()) * (two - two.mean())).mean() / spread) if spread else 0.0
+
+
+@contextmanager
+def shuffled(listener: Transparent, *, seed: int = 0) -> Iterator[None]:
+    """Shuffle the numbers in every matrix of the decoder (and of CogAudio's connector) inside the block; embeddings, norms and encoder stay."""
+    draw = torch.Generator().manual_seed(seed)
+    modules = [decoder(listener), getattr(listener.model, "connector", None)]
+    embeddings = {id(p) for p in listener.model.get_input_embeddings().parameters()}
+    matrices = {id(p): p for module in modules if module is not None for p in module.parameters() if p.ndim > 1 and id(p) not in embeddings}
+    kept = [p.detach().clone() for p in matrices.values()]
+    try:
+        with torch.no_grad():
+            for p in matrices.values():
+                p.copy_(p.flatten()[torch.randperm(p.numel(), generator=draw).to(p.device)].view_as(p))
+        yield
+    finally:
+        with torch.no_grad():
+            for p, before in zip(matrices.values(), kept, strict=True):
+                p.copy_(before)
+
+
+# --- parts of the input that are deleted together ------------------------------------------------------------------------------------------------
+
+
+def _again(listener: Transparent, attribution: Attribution, rows: list[int]) -> tuple[object, Path]:
+    some = [attribution.utterances[i] for i in rows]
+    references = None if attribution.references is None else [attribution.references[i] for i in rows]
+    return prepared(listener, some, attribution.question, attribution.over, references)
+
+
+def _units(way: Path, row: int, block: tuple[int, int]) -> list[Tensor]:
+    """The number of the part that each cell of a row belongs to, -1 where there is no cell."""
+    found, first = [], 0
+    for cells in way.cells:
+        one = cells[row]
+        if one.ndim == 2:
+            bands, frames = (torch.arange(n, device=one.device) // b for n, b in zip(one.shape, block, strict=True))
+            index = bands[:, None] * (int(frames.max()) + 1) + frames
+        else:
+            index = one.cumsum(dim=0) - 1
+        numbers = torch.where(one, index, -1)
+        real = numbers[numbers >= 0].unique()
+        dense = torch.searchsorted(real, numbers.clamp(min=0)) + first
+        found.append(torch.where(one, dense, -1))
+        first += len(real)
+    return found
+
+
+def _shown(way: Path, row: int, units: list[Tensor], keep: np.ndarray) -> tuple[Tensor, ...]:
+    """Masks (M, ...) of the cells whose parts are kept; `keep` (M, parts)."""
+    given = torch.as_tensor(keep, device=units[0].device)
+    return tuple(given[:, u.clamp(min=0)] | (u < 0) for u in units)
+
+
+def _flat(attribution: Attribution, index: int) -> np.ndarray:
+    """Relevance of one utterance's cells, those of the levels behind."""
+    parts = [attribution.values[index], *([attribution.levels[index]] if attribution.levels else [])]
+    return np.concatenate([p.ravel() for p in parts])
+
+
+def _by_unit(values: np.ndarray, units: list[Tensor], *, cells: bool = False) -> np.ndarray:
+    """Sum of relevance of each part. `values`: of the real places of one row, or with `cells` of all, padding included."""
+    numbers = np.concatenate([u.cpu().numpy().ravel() for u in units])
+    if not cells:
+        numbers = np.concatenate([_unpadded(u.cpu().numpy(), len(values) if len(units) == 1 else None) for u in units])
+    real = numbers >= 0
+    return np.bincount(numbers[real], weights=values[real], minlength=int(numbers.max()) + 1)
+
+
+def _unpadded(units: np.ndarray, places: int | None) -> np.ndarray:
+    """Numbers without the padding: of places, which are padded on the left, the last ones; of sound the frames that are there."""
+    if units.ndim == 1 and places is not None:
+        return units[len(units) - places :]
+    there = units >= 0
+    return units[:, there.any(axis=0)].ravel() if units.ndim == 2 else units[there]
+
+
+def _pooled(values: np.ndarray, block: tuple[int, int]) -> np.ndarray:
+    if values.ndim == 1:
+        return values
+    bands, frames = (-(-n // b) for n, b in zip(values.shape, block, strict=True))
+    padded = np.zeros((bands * block[0], frames * block[1]))
+    padded[: values.shape[0], : values.shape[1]] = values
+    return padded.reshape(bands, block[0], frames, block[1]).sum(axis=(1, 3)).ravel()
+
+
+def _area(values: np.ndarray) -> np.ndarray:
+    """(N,) area under (N, K + 1) values over shares from 0 to 1."""
+    return (values[:, 1:] + values[:, :-1]).mean(axis=1) / 2
+
+
+def _batches(
+    work: Callable[[list[int]], Sequence[Any]], listener: Transparent, attribution: Attribution, what: str, at_once: int, progress: bool
+) -> list[Any]:
+    return in_batches(
+        work,
+        [spoken_seconds(u) for u in attribution.utterances],
+        device=listener.model.device,
+        batch=max(1, min(at_once, 16)),
+        name=f"{attribution.method} over {attribution.over}: {what}",
+        progress=progress,
+    )
