@@ -11,9 +11,9 @@ difference to 0, for gradients, deletion curves and Shapley values alike.
 - `tokens`: `audio` and `text` together.
 
 Silence asks what makes an utterance what it is, and finds its words too; the neutral rendering asks what about the *voice* does, at the same
-tempo. It is the better baseline here: towards silence the deviation over time that the tone is read from has no slope where nothing moves, and every frame's words
-change at once, so that integrated gradients do not add up in the default steps. Zero is no baseline for embeddings: a language model that
-normalises each place by its size sees the same token at any share of it but 0.
+tempo. It is the better baseline here: towards silence the deviation over time that the tone is read from has no slope where nothing moves, and
+every frame's words change at once, so that integrated gradients do not add up in the default steps. Zero is no baseline for embeddings: a
+language model that normalises each place by its size sees the same token at any share of it but 0.
 """
 
 from __future__ import annotations

@@ -86,12 +86,13 @@ def audio_text(
     """Divide the target among windows of the sound and tokens of the instruction.
 
     Values by permutation sampling (Castro et al. 2009), orders in pairs, one the other's reverse (Mitchell et al. 2022, arXiv 2104.12199); each
-    order's values sum to the total exactly. A window is a run of neighbouring places of the sound; what the answer begins with stays, for it asks the question.
+    order's values sum to the total exactly. A window is a run of neighbouring places of the sound; what the answer begins with stays, for it asks
+    the question.
 
     Args:
         permutations: pairs of orders.
-        windows: players of the sound; None: as many as tokens of the instruction (as in arXiv 2509.20641), or
-            as places where there are fewer.
+        windows: players of the sound; None: as many as tokens of the instruction (as in arXiv 2509.20641), or as
+            places where there are fewer.
     """
     asked = question or Emotion()
     draw_seed = seed
