@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cogviz.attribution import faithfulness, shares
+from cogviz.attribution import faithfulness, gradients
 from cogviz.attribution.attention import KINDS, NoAttention, attention, gradient_weighted, looks, rollout
 from cogviz.attribution.faithfulness import agreement, completeness, curves, randomisation, shuffled, spearman
 from cogviz.attribution.gradients import Attribution, attribute
@@ -164,7 +164,7 @@ def additive(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
         heard = passage.places(part).float()
         return Path("tokens", (torch.ones(*cells.shape, 1),), (cells,), lambda d, rows: (d[0][..., 0] * heard[rows]).sum(dim=1))
 
-    monkeypatch.setattr(shares, "path", planted)
+    monkeypatch.setattr(gradients, "path", planted)
 
 
 @pytest.mark.parametrize(("part", "share"), [("audio", 1.0), ("instruction", 0.0)])

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from cogviz import statistics
 from cogviz.attribution.clusters import clusters
-from cogviz.attribution.gradients import AT_ONCE, WINDOW, Attribution, prepared, relevance
+from cogviz.attribution.gradients import WINDOW, Attribution, prepared, relevance
+from cogviz.attribution.memory import Rows
 from cogviz.attribution.paths import Path
 from cogviz.attribution.replay import decoder
 from cogviz.models.batching import in_batches, spoken_seconds
@@ -44,8 +45,9 @@ class Curves:
         deletion, insertion: (N, K + 1) the target. random: (N, K + 1) where as large a share was deleted at random, mean over orders.
         deletion_gain: area under the control's curve minus that under the method's, the mean over utterances: above 0 the method finds what
             counts. insertion_gain: that under the method's minus that under the control's. Both in the unit of the target.
-        deletion_share, insertion_share: the gain over half of the mean absolute change from the baseline to the input; the control has half, so that
-            1 is the gain of a method that finds the one part which makes the whole change.
+        deletion_share, insertion_share: the gain over half of the mean absolute change from the baseline to the input. A control that falls
+            evenly has an area of half of it, so that 1 is the gain of a method that finds the one part which makes the whole change; more than 1
+            where parts pull in both directions and the curve goes beyond its ends.
     """
 
     method: str
@@ -106,7 +108,7 @@ def curves(
     Args:
         fractions: steps of a curve. draws: random orders of each utterance. block: bands and frames that belong together, of the log-mel.
     """
-    together = at_once or AT_ONCE[attribution.over]
+    memory = Rows(listener, attribution.over, at_once)
 
     def work(rows: list[int]) -> list[np.ndarray]:
         _, way = _again(listener, attribution, rows)
@@ -123,11 +125,12 @@ def curves(
                 keep[o, c, order[:count]] = False
             masks = _shown(way, row, units, keep.reshape(-1, len(score)))
             at = torch.full((len(masks[0]),), row, device=masks[0].device)
-            values = way.kept(masks, at, at_once=together).reshape(len(orders), -1).float().cpu().numpy()
+            kept = memory.run(lambda most, masks=masks, at=at: way.kept(masks, at, at_once=most))  # type: ignore[misc]
+            values = kept.reshape(len(orders), -1).float().cpu().numpy()
             found.append(np.stack([values[0], values[1][::-1], values[2:].mean(axis=0)]))
         return found
 
-    found = np.stack(_batches(work, listener, attribution, "deletion", together, progress))
+    found = np.stack(_batches(work, listener, attribution, "deletion", memory.at_once, progress))
     deletion, insertion, random = found[:, 0], found[:, 1], found[:, 2]
     lower, upper = (_area(random) - _area(deletion)), _area(insertion) - _area(random)
     half = np.abs(attribution.whole - attribution.baseline) / 2
@@ -171,12 +174,15 @@ def randomisation(
     Args:
         steps, window: as they were for `attribution`.
     """
-    together = at_once or AT_ONCE[attribution.over]
+    memory = Rows(listener, attribution.over, at_once)
 
     def work(rows: list[int]) -> list[tuple[float, float]]:
         _, way = _again(listener, attribution, rows)
         with shuffled(listener, seed=seed):
-            parts = relevance(way, attribution.method, steps=steps, window=window, at_once=max(together, len(rows)), seed=seed)  # type: ignore[arg-type]
+            parts = memory.run(
+                lambda most: relevance(way, attribution.method, steps=steps, window=window, at_once=most, seed=seed),  # type: ignore[arg-type]
+                least=len(rows),
+            )
         found = []
         for row, index in enumerate(rows):
             units = _units(way, row, block)
@@ -185,7 +191,7 @@ def randomisation(
             found.append((spearman(*pair), spearman(*(np.abs(v) for v in pair))))
         return found
 
-    signed, absolute = np.array(_batches(work, listener, attribution, "randomised", together, progress)).T
+    signed, absolute = np.array(_batches(work, listener, attribution, "randomised", memory.at_once, progress)).T
     groups = clusters(attribution.utterances)
     return Randomised(statistics.mean(signed, chance=0.0, **groups), statistics.mean(absolute, chance=0.0, **groups))
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cogviz.attribution.memory import Rows
 from cogviz.attribution.paths import Over, Path, path
 from cogviz.attribution.places import Places, places
 from cogviz.attribution.replay import Replay
 from cogviz.attribution.targets import Emotion, Question
 from cogviz.models.batching import in_batches, spoken_seconds
+from cogviz.models.listener import CogAudioListener
 from cogviz.models.protocol import Transparent
 from cogviz.utterance import Utterance
 
@@ -35,9 +37,6 @@ NOISE = 0.05
 WINDOW = (10, 24)
 """Bands and frames (10 ms) of the log-mel that occlusion hides at once."""
 
-AT_ONCE = {"mel": 24, "audio": 96, "text": 96, "tokens": 96}
-"""Rows that go through the model at once: this bounds the memory, whatever the number of utterances."""
-
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
@@ -50,6 +49,7 @@ class Attribution:
         levels: N arrays (frames of 80 ms,): what the level adds, which CogAudio is given beside the log-mel; only of `mel`.
         places: what stands at the places; its order is that of `values` except for `mel`.
         whole, baseline: (N,) the target of the input and of the baseline.
+        sound: N log-mels (bands, frames), as the processor scales them; only of `mel`.
     """
 
     method: str
@@ -63,6 +63,7 @@ class Attribution:
     places: tuple[Places, ...]
     whole: np.ndarray
     baseline: np.ndarray
+    sound: tuple[np.ndarray, ...] = ()
 
     @property
     def sums(self) -> np.ndarray:
@@ -104,7 +105,7 @@ def attribute(
         references: the neutral rendering of each utterance by the same speaker; the baseline is then the neutral voice.
         steps: of integrated gradients, or samples of GradientSHAP.
         window: (bands, frames) that occlusion hides at once, of the log-mel; of tokens it hides one at a time.
-        at_once: rows that go through the model at once.
+        at_once: rows that go through the model at once (see `memory`).
         seed: of GradientSHAP, whose draws depend on the batch; the other methods give the same numbers in any batch.
 
     Raises:
@@ -116,30 +117,31 @@ def attribute(
         raise ValueError("nothing to attribute: no utterances")
     if references is not None and len(references) != len(utterances):
         raise ValueError(f"{len(utterances)} utterances but {len(references)} references; give the neutral rendering of each")
-    asked, together, names = question or Emotion(), at_once or AT_ONCE.get(over, 96), []
+    asked, memory, names = question or Emotion(), Rows(listener, over, at_once), []
 
     def work(rows: list[int]) -> list[tuple[Any, ...]]:
         some = [utterances[i] for i in rows]
         replay, way = prepared(listener, some, asked, over, None if references is None else [references[i] for i in rows])
         passage = replay.passage
         names.append(replay.target.name)
-        parts = relevance(way, method, steps=steps, window=window, at_once=max(together, len(some)), seed=seed)
-        whole, baseline = (end.float().cpu().numpy() for end in way.ends(at_once=together))
+        parts = memory.run(lambda most: relevance(way, method, steps=steps, window=window, at_once=most, seed=seed), least=len(some))
+        whole, baseline = (end.float().cpu().numpy() for end in memory.run(lambda most: way.ends(at_once=most), least=len(some)))
         cut = [_cut(part, cell) for part, cell in zip(parts, way.cells, strict=True)]
         if over != "mel":  # places of the passage, 0 where nothing was to attribute
             cut = [_cut(parts[0], ~passage.places("padding"))]
         levels = cut[1] if over == "mel" else [np.zeros(0)] * len(some)
-        return list(zip(cut[0], levels, places(listener, passage), whole, baseline, strict=True))
+        mels = _cut(replay.mel[0], way.cells[0]) if over == "mel" else levels
+        return list(zip(cut[0], levels, places(listener, passage), whole, baseline, mels, strict=True))
 
     found = in_batches(
         work,
         [spoken_seconds(u) for u in utterances],
         device=listener.model.device,
-        batch=max(1, min(together, len(utterances))),
+        batch=min(memory.at_once, len(utterances)),
         name=f"{getattr(listener, 'name', 'model')}: {method} over {over}",
         progress=progress,
     )
-    values, levels, where, whole, baseline = zip(*found, strict=True)
+    values, levels, where, whole, baseline, sound = zip(*found, strict=True)
     return Attribution(
         method,
         over,
@@ -152,16 +154,51 @@ def attribute(
         where,
         np.array(whole),
         np.array(baseline),
+        sound if over == "mel" else (),
     )
 
 
 def prepared(
     listener: Transparent, utterances: Sequence[Utterance], question: Question, over: Over, references: Sequence[Utterance] | None
 ) -> tuple[Replay, Path]:
-    """Ask a batch, and return the way from its baseline to it."""
-    passage, target = question.on(listener, utterances)
+    """Ask a batch, and return the way from its baseline to it. A CogAudio model encodes the sound once."""
+    with heard_once(listener, utterances, with_mel=over == "mel") as sound:
+        passage, target = question.on(listener, utterances)
+    if sound:
+        passage = replace(passage, inputs={**passage.inputs, **sound})
     replay = Replay(listener, passage, target)
     return replay, path(replay, over, utterances, references)
+
+
+@contextmanager
+def heard_once(listener: Transparent, utterances: Sequence[Utterance], *, with_mel: bool) -> Iterator[dict[str, Tensor]]:
+    """Let a CogAudio listener ask the same recordings any number of times inside the block and encode them once.
+
+    Yields:
+        `input_features` and `feature_attention_mask` of the batch where they are wanted.
+    """
+    if not isinstance(listener, CogAudioListener):
+        yield {}
+        return
+    before = listener.states
+    wanted = [u for u in utterances if u.id not in before]
+    sound = {}
+    known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    if with_mel or wanted:
+        inputs = listener.processor([u.samples for u in (utterances if with_mel else wanted)]).to(listener.model.device)
+        mel, mask = inputs["input_features"], inputs["feature_attention_mask"]
+        with listener._inference():
+            states, real = listener.model.encode(mel, mask)
+        layers, levels = states.float().cpu().numpy(), inputs["audio_levels"].cpu().numpy()
+        for i, (u, n) in enumerate(zip(utterances if with_mel else wanted, real.sum(dim=1).tolist(), strict=True)):
+            known[u.id] = layers[i, :, :n], levels[i, :n]
+        if with_mel:
+            sound = {"input_features": mel, "feature_attention_mask": mask}
+    listener.states = {**{u.id: before[u.id] for u in utterances if u.id in before}, **known}
+    try:
+        yield sound
+    finally:
+        listener.states = before
 
 
 def relevance(

@@ -85,17 +85,13 @@ class Replay:
         """((B, bands, F) log-mel, (B, T) levels) of the passage.
 
         Raises:
-            ValueError: the listener is no CogAudio model, or hears encoder layers that were computed before.
+            ValueError: the listener is no CogAudio model, or the passage was not made with the log-mel.
         """
         inputs = self.passage.inputs
         if not hasattr(self.listener.model, "connector") or "audio_levels" not in inputs:
-            raise ValueError(
-                f"{self.listener.name}: only a CogAudio model can be followed down to the log-mel; attribute over its audio tokens"
-            )
+            raise ValueError(f"{self.listener.name}: only a CogAudio model can be followed down to the log-mel; take its audio tokens")
         if "input_features" not in inputs:
-            raise ValueError(
-                f"{self.listener.name} is given encoder layers that were computed before; give it recordings (a listener without `states`)"
-            )
+            raise ValueError("the passage holds no log-mel; make it with `gradients.prepared`")
         return inputs["input_features"], inputs["audio_levels"]
 
     @property

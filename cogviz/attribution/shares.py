@@ -18,9 +18,9 @@ from torch import Tensor
 
 from cogviz import statistics
 from cogviz.attribution.clusters import clusters
-from cogviz.attribution.gradients import AT_ONCE
-from cogviz.attribution.paths import Path, path
-from cogviz.attribution.replay import Replay
+from cogviz.attribution.gradients import prepared
+from cogviz.attribution.memory import Rows
+from cogviz.attribution.paths import Path
 from cogviz.attribution.targets import Emotion, Question
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import Transparent
@@ -79,7 +79,7 @@ def audio_text(
     references: Sequence[Utterance] | None = None,
     permutations: int = PERMUTATIONS,
     windows: int | None = None,
-    at_once: int = AT_ONCE["tokens"],
+    at_once: int | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> AudioText:
@@ -95,20 +95,21 @@ def audio_text(
             places where there are fewer.
     """
     asked = question or Emotion()
-    draw_seed = seed
+    memory = Rows(listener, "tokens", at_once)
 
     def work(rows: list[int]) -> list[tuple[np.ndarray, np.ndarray, tuple[int, int]]]:
         some = [utterances[i] for i in rows]
-        passage, target = asked.on(listener, some)
-        replay = Replay(listener, passage, target)
-        way = path(replay, "tokens", some, None if references is None else [references[i] for i in rows])
+        replay, way = prepared(listener, some, asked, "tokens", None if references is None else [references[i] for i in rows])
+        passage = replay.passage
         found = []
         for row in range(len(some)):
             text = passage.places("instruction")[row].nonzero()[:, 0]
             audio = passage.places("audio")[row].nonzero()[:, 0]
             many = min(len(audio), windows or max(1, len(text)))
             players = [*torch.tensor_split(audio, many), *text[:, None]]
-            values, errors = _sampled(way, row, players, many, permutations, at_once=at_once, seed=draw_seed)
+            values, errors = memory.run(
+                lambda most, players=players, row=row, many=many: _sampled(way, row, players, many, permutations, at_once=most, seed=seed)  # type: ignore[misc]
+            )
             found.append((values, errors, (many, len(text))))
         return found
 
@@ -144,7 +145,7 @@ def tone_words(
     *,
     question: Question | None = None,
     references: Sequence[Utterance] | None = None,
-    at_once: int = AT_ONCE["tokens"],
+    at_once: int | None = None,
     progress: bool = True,
 ) -> ToneWords:
     """Divide the target among the tone, the words and the instruction, exactly: eight coalitions.
@@ -157,27 +158,27 @@ def tone_words(
             f"{listener.name} has no places of its own for the tone; compare its renderings (`evaluation.factors`) or take `audio_text`"
         )
     asked = question or Emotion()
+    memory = Rows(listener, "tokens", at_once)
     coalitions = list(itertools.product((False, True), repeat=len(GROUPS)))
 
     def work(rows: list[int]) -> list[np.ndarray]:
         some = [utterances[i] for i in rows]
-        passage, target = asked.on(listener, some)
-        way = path(Replay(listener, passage, target), "tokens", some, None if references is None else [references[i] for i in rows])
-        where = segments(listener, passage)
+        replay, way = prepared(listener, some, asked, "tokens", None if references is None else [references[i] for i in rows])
+        where = segments(listener, replay.passage)
         masks = []
         for present in coalitions:
             shown = torch.ones_like(where, dtype=torch.bool)
             for name, there in zip(GROUPS, present, strict=True):
                 shown &= there | (where != SEGMENTS.index(name))
             masks.append(shown)
-        values = way.kept((torch.cat(masks),), way.rows.repeat(len(coalitions)), at_once=at_once)
+        values = memory.run(lambda most: way.kept((torch.cat(masks),), way.rows.repeat(len(coalitions)), at_once=most))
         return list(values.unflatten(0, (len(coalitions), -1)).T.float().cpu().numpy())
 
     found = in_batches(
         work,
         [spoken_seconds(u) for u in utterances],
         device=listener.model.device,
-        batch=at_once,
+        batch=memory.at_once,
         name=f"{getattr(listener, 'name', 'model')}: tone and words",
         progress=progress,
     )
