@@ -29,7 +29,10 @@ METHOD = {
     "occlusion": "occlusion",
 }  # fmt: skip
 
-KIND = {"raw": "raw attention", "value_weighted": "× size of the values", "rollout": "rollout", "gradient_weighted": "× gradient"}
+KIND = {
+    "raw": "attention", "value_weighted": "attention × size of the values", "rollout": "rollout through the layers",
+    "gradient_weighted": "attention × gradient, through the layers",
+}  # fmt: skip
 
 
 @theme.styled
@@ -174,14 +177,16 @@ def tokens(attribution: Attribution, index: int = 0, *, answer: str = "") -> Fig
     axes.axhline(0, color=page.muted, linewidth=0.8)
     axes.tick_params(axis="x", length=0)
     edges = [0, *(i for i in range(1, len(values)) if where.segments[i] != where.segments[i - 1]), len(values)]
-    for start, stop in itertools.pairwise(edges):
+    runs = list(itertools.pairwise(edges))
+    largest = {where.segments[a]: (a, b) for a, b in sorted(runs, key=lambda run: run[1] - run[0])}
+    for start, stop in runs:
         name = PART.get(where.segments[start], where.segments[start])
-        total = float(values[start:stop].sum())
+        total = float(values[where.of(where.segments[start])].sum())
         slot = (stop - start) * (width - left - 0.3) / len(values)
         label = f"{name} {total:+.1f}".replace("-", "−")
         if start:
             axes.axvline(start - 0.5, color=page.line, linewidth=1)
-        if theme.text_width(label, theme.TEXT, "bold") < slot + 0.5 and stop - start > 1:
+        if theme.text_width(label, theme.TEXT, "bold") < slot + 0.5 and largest[where.segments[start]] == (start, stop):
             axes.text(
                 (start + stop - 1) / 2, 1.03, label, transform=axes.get_xaxis_transform(), ha="center", va="bottom", size=theme.TEXT,
                 weight="bold", color=theme.mix(colours.get(where.segments[start], page.series[2]), page.ink, 0.3),
@@ -205,8 +210,8 @@ def looks(found: Mapping[str, Sequence[Looks]]) -> Figure:
     subtitle += "places that can be seen. Attention is where a model looks and not what it uses."
     each, gap, left = 5.6, 0.75, 0.85
     width = left + len(found) * each + (len(found) - 1) * gap + 0.3
-    top = theme.heading_height(width, title, subtitle) + 0.85
-    figure = theme.figure(width, top + 3.0 + 0.6)
+    top = theme.heading_height(width, title, subtitle) + 0.75
+    figure = theme.figure(width, top + 3.0 + 0.5)
     theme.heading(figure, title, subtitle)
     for m, (model, results) in enumerate(found.items()):
         axes = theme.place(figure, left + m * (each + gap), top, each, 3.0)
@@ -230,7 +235,7 @@ def looks(found: Mapping[str, Sequence[Looks]]) -> Figure:
         axes.set_title(model, pad=8)
         if m == 0:
             figure.legend(
-                loc="upper left", bbox_to_anchor=(0.3 / width, 1 - (top - 0.78) / figure.get_figheight()), ncols=len(results),
+                loc="upper left", bbox_to_anchor=(0.3 / width, 1 - (top - 0.7) / figure.get_figheight()), ncols=len(results),
                 borderaxespad=0, fontsize=theme.TEXT, handles=axes.get_legend_handles_labels()[0], borderpad=0, handlelength=1.2,
             )  # fmt: skip
     return figure
@@ -307,7 +312,7 @@ def curves(found: Sequence[Curves], *, title: str = "Do the methods find what co
     subtitle += "Gain: area between a method and random order, with its 95% interval; above 0 is better than chance."
     width, left, each, gap = 12.5, 0.95, 5.2, 0.85
     top = theme.heading_height(width, title, subtitle) + 0.42
-    legend = 0.24 * (len(found) + 1) + 0.5
+    legend = 0.2 * (len(found) + 1) + 0.15
     figure = theme.figure(width, top + 3.2 + 0.62 + legend)
     theme.heading(figure, title, subtitle)
     random = first.random.mean(axis=0)
@@ -325,7 +330,9 @@ def curves(found: Sequence[Curves], *, title: str = "Do the methods find what co
             )  # fmt: skip
         axes.axhline(0, color=page.muted, linewidth=0.7)
         axes.set_title(name, pad=6)
-        axes.set(xlim=(0, 1), xlabel=f"share of the {what} {'deleted' if p == 0 else 'inserted'} (%)", ylabel="target" if p == 0 else "")
+        axes.set(
+            xlim=(0, 1), xlabel=f"share of the {what} {'deleted' if p == 0 else 'inserted'} (%)", ylabel=first.target if p == 0 else ""
+        )
         axes.set_xticks(np.linspace(0, 1, 6), ["0", "20", "40", "60", "80", "100"])
         axes.grid(True, axis="y", color=page.line)
         axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.17), fontsize=theme.TEXT, borderaxespad=0, borderpad=0, handlelength=1.8)
