@@ -12,6 +12,7 @@ import torch
 
 from cogviz.attribution import faithfulness, gradients
 from cogviz.attribution.attention import KINDS, NoAttention, attention, gradient_weighted, looks, rollout
+from cogviz.attribution.examine import conflicts, examine, share
 from cogviz.attribution.faithfulness import agreement, completeness, curves, randomisation, shuffled, spearman
 from cogviz.attribution.gradients import Attribution, attribute
 from cogviz.attribution.paths import Path
@@ -19,6 +20,7 @@ from cogviz.attribution.places import Places
 from cogviz.attribution.shares import audio_text, exact, tone_words
 from cogviz.attribution.targets import Emotion
 from cogviz.attribution.words import SpokenWord, by_band, by_word, cues, hertz, over_time, said
+from cogviz.lime import dataset
 from cogviz.models.listener import CogAudioListener
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
@@ -319,3 +321,32 @@ def test_cues_find_the_sound_that_speaks() -> None:
     assert found.top.chance == pytest.approx(1 / 8)
     with pytest.raises(ValueError, match="give references"):
         cues([[SpokenWord("w", 0, 1, 1.0, 0, 0, 0, {})] * 4], CLIPS[:1])
+
+
+# --- all of it -----------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_one_call_gives_the_rows_of_a_table(listener: CogAudioListener) -> None:
+    neutral = [clip(0.7, 11, "neutral"), clip(1.2, 12, "neutral"), clip(0.5, 13, "neutral")]
+    found = examine(listener, CLIPS, methods=("integrated_gradients", "gradient_x_input"), references=neutral, steps=4, progress=False)
+    rows = {row["measure"]: row for row in found.rows(model="tiny", data="clips")}
+    for name in (
+        "curves_gradient_x_input_deletion_gain", "completeness_integrated_gradients_gap", "randomised_gradient_x_input_signed",
+        "agreement_integrated_gradients and gradient_x_input", "cues_gradient_x_input_f0",
+    ):  # fmt: skip
+        assert rows[name]["n"] == 3, name
+        assert rows[name]["value"] is not None
+    whose = share(listener, CLIPS, kinds=("raw",), permutations=2, progress=False).rows(model="tiny", data="clips")
+    assert {"tone_words_values_tone", "audio_text_a_shap", "attention_raw_share_tone", "attention_raw_layers_lm.1_words"} <= {
+        row["measure"] for row in whose
+    }
+
+
+def test_conflicts_are_drawn_with_their_neutral_rendering() -> None:
+    pool = dataset.read("data_samples")
+    chosen, calm = conflicts(pool, 6)
+    assert len(chosen) == len(calm) > 2
+    assert all(u.congruence == "conflict" and n.emotion == "neutral" and n.text == u.text for u, n in zip(chosen, calm, strict=True))
+    assert [u.id for u in conflicts(pool, 6)[0]] == [u.id for u in chosen]
+    with pytest.raises(ValueError, match="no conflict item has a neutral rendering"):
+        conflicts([u for u in pool if u.emotion != "neutral"], 6)

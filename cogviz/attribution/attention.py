@@ -220,7 +220,7 @@ def _summary(
     shares, nulls, means = (np.stack([f[i] for f in found]) for i in range(3))
     there = [i for i in range(1, len(SEGMENTS)) if (nulls[:, i] > 0).any()]
     share, ratio = {}, {}
-    layers: dict[str, dict[str, Estimate]] = {f"lm.{n}": {} for n in found[0][3]} if shares.shape[1] > 1 else {}
+    layers: dict[str, dict[str, Estimate]] = {f"lm.{n}": {} for n in found[0][3]} if kind in KINDS[:2] else {}
     for i in there:
         name, null = SEGMENTS[i], float(nulls[:, i].mean())
         share[name] = statistics.mean(means[:, i], chance=null, **groups)
