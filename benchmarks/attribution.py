@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cogviz.attribution.gradients import attribute, prepared
+from cogviz.attribution.gradients import attribute
+from cogviz.attribution.prepare import prepared
 from cogviz.attribution.targets import Emotion
 from cogviz.lime import dataset
 from cogviz.models.listener import CogAudioListener

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from cogviz.attribution.gradients import METHODS, attribute, prepared, relevance
+from cogviz.attribution.gradients import METHODS, attribute, relevance
 from cogviz.attribution.paths import Path, warped
+from cogviz.attribution.prepare import prepared
 from cogviz.attribution.replay import Replay
 from cogviz.attribution.targets import Answer, Emotion, likely
 from cogviz.emotions import EMOTIONS

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cogviz import statistics
 from cogviz.attribution.clusters import clusters
-from cogviz.attribution.gradients import WINDOW, Attribution, prepared, relevance
+from cogviz.attribution.gradients import WINDOW, Attribution, relevance
 from cogviz.attribution.memory import Rows
 from cogviz.attribution.paths import Path
+from cogviz.attribution.prepare import prepared
 from cogviz.attribution.replay import decoder
+from cogviz.attribution.units import by_unit, flat, pooled, shown, units
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import Transparent
 from cogviz.statistics import Estimate
@@ -114,8 +115,8 @@ def curves(
         _, way = _again(listener, attribution, rows)
         found = []
         for row, index in enumerate(rows):
-            units = _units(way, row, block)
-            score = _by_unit(_flat(attribution, index), units)
+            parts_of = units(way, row, block)
+            score = by_unit(flat(attribution, index), parts_of)
             best = np.argsort(-score, kind="stable")
             draw = np.random.default_rng(seed)
             orders = [best, best[::-1], *(draw.permutation(len(score)) for _ in range(draws))]
@@ -123,7 +124,7 @@ def curves(
             keep = np.ones((len(orders), len(counts), len(score)), dtype=bool)
             for (o, order), (c, count) in itertools.product(enumerate(orders), enumerate(counts)):
                 keep[o, c, order[:count]] = False
-            masks = _shown(way, row, units, keep.reshape(-1, len(score)))
+            masks = shown(way, row, parts_of, keep.reshape(-1, len(score)))
             at = torch.full((len(masks[0]),), row, device=masks[0].device)
             kept = memory.run(lambda most, masks=masks, at=at: way.kept(masks, at, at_once=most))  # type: ignore[misc]
             values = kept.reshape(len(orders), -1).float().cpu().numpy()
@@ -185,9 +186,9 @@ def randomisation(
             )
         found = []
         for row, index in enumerate(rows):
-            units = _units(way, row, block)
+            parts_of = units(way, row, block)
             other = np.concatenate([p[row].float().cpu().numpy().ravel() for p in parts])
-            pair = _by_unit(_flat(attribution, index), units), _by_unit(other, units, cells=True)
+            pair = by_unit(flat(attribution, index), parts_of), by_unit(other, parts_of, cells=True)
             found.append((spearman(*pair), spearman(*(np.abs(v) for v in pair))))
         return found
 
@@ -209,7 +210,7 @@ def agreement(attributions: Sequence[Attribution], *, block: tuple[int, int] = B
     found = {}
     for one, two in itertools.combinations(attributions, 2):
         values = [
-            spearman(_pooled(a, block), _pooled(b, block)) for a, b in zip(one.values, two.values, strict=True)
+            spearman(pooled(a, block), pooled(b, block)) for a, b in zip(one.values, two.values, strict=True)
         ]  # fmt: skip
         found[f"{one.method} and {two.method}"] = statistics.mean(values, chance=0.0, **clusters(first.utterances))
     return found
@@ -243,69 +244,10 @@ def shuffled(listener: Transparent, *, seed: int = 0) -> Iterator[None]:
                 p.copy_(before)
 
 
-# --- parts of the input that are deleted together ------------------------------------------------------------------------------------------------
-
-
 def _again(listener: Transparent, attribution: Attribution, rows: list[int]) -> tuple[object, Path]:
     some = [attribution.utterances[i] for i in rows]
     references = None if attribution.references is None else [attribution.references[i] for i in rows]
     return prepared(listener, some, attribution.question, attribution.over, references)
-
-
-def _units(way: Path, row: int, block: tuple[int, int]) -> list[Tensor]:
-    """The number of the part that each cell of a row belongs to, -1 where there is no cell."""
-    found, first = [], 0
-    for cells in way.cells:
-        one = cells[row]
-        if one.ndim == 2:
-            bands, frames = (torch.arange(n, device=one.device) // b for n, b in zip(one.shape, block, strict=True))
-            index = bands[:, None] * (int(frames.max()) + 1) + frames
-        else:
-            index = one.cumsum(dim=0) - 1
-        numbers = torch.where(one, index, -1)
-        real = numbers[numbers >= 0].unique()
-        dense = torch.searchsorted(real, numbers.clamp(min=0)) + first
-        found.append(torch.where(one, dense, -1))
-        first += len(real)
-    return found
-
-
-def _shown(way: Path, row: int, units: list[Tensor], keep: np.ndarray) -> tuple[Tensor, ...]:
-    """Masks (M, ...) of the cells whose parts are kept; `keep` (M, parts)."""
-    given = torch.as_tensor(keep, device=units[0].device)
-    return tuple(given[:, u.clamp(min=0)] | (u < 0) for u in units)
-
-
-def _flat(attribution: Attribution, index: int) -> np.ndarray:
-    """Relevance of one utterance's cells, those of the levels behind."""
-    parts = [attribution.values[index], *([attribution.levels[index]] if attribution.levels else [])]
-    return np.concatenate([p.ravel() for p in parts])
-
-
-def _by_unit(values: np.ndarray, units: list[Tensor], *, cells: bool = False) -> np.ndarray:
-    """Sum of relevance of each part. `values`: of the real places of one row, or with `cells` of all, padding included."""
-    numbers = np.concatenate([u.cpu().numpy().ravel() for u in units])
-    if not cells:
-        numbers = np.concatenate([_unpadded(u.cpu().numpy(), len(values) if len(units) == 1 else None) for u in units])
-    real = numbers >= 0
-    return np.bincount(numbers[real], weights=values[real], minlength=int(numbers.max()) + 1)
-
-
-def _unpadded(units: np.ndarray, places: int | None) -> np.ndarray:
-    """Numbers without the padding: of places, which are padded on the left, the last ones; of sound the frames that are there."""
-    if units.ndim == 1 and places is not None:
-        return units[len(units) - places :]
-    there = units >= 0
-    return units[:, there.any(axis=0)].ravel() if units.ndim == 2 else units[there]
-
-
-def _pooled(values: np.ndarray, block: tuple[int, int]) -> np.ndarray:
-    if values.ndim == 1:
-        return values
-    bands, frames = (-(-n // b) for n, b in zip(values.shape, block, strict=True))
-    padded = np.zeros((bands * block[0], frames * block[1]))
-    padded[: values.shape[0], : values.shape[1]] = values
-    return padded.reshape(bands, block[0], frames, block[1]).sum(axis=(1, 3)).ravel()
 
 
 def _area(values: np.ndarray) -> np.ndarray:

@@ -148,6 +148,7 @@ def blank(replay: Replay, utterances: Sequence[Utterance], references: Sequence[
 
 def _mel_path(replay: Replay, utterances: Sequence[Utterance], references: Sequence[Utterance] | None) -> Path:
     mel, levels = replay.mel
+    replay.order  # noqa: B018 - which frames are read is settled now, with the model as it is
     real = replay.passage.inputs["feature_attention_mask"].bool()
     steps = round(FRAME / HOP)
     sounding = torch.nn.functional.pad(real, (0, levels.shape[1] * steps - real.shape[1])).unflatten(1, (-1, steps)).any(dim=2)

@@ -91,7 +91,7 @@ class Replay:
         if not hasattr(self.listener.model, "connector") or "audio_levels" not in inputs:
             raise ValueError(f"{self.listener.name}: only a CogAudio model can be followed down to the log-mel; take its audio tokens")
         if "input_features" not in inputs:
-            raise ValueError("the passage holds no log-mel; make it with `gradients.prepared`")
+            raise ValueError("the passage holds no log-mel; make it with `prepare.prepared`")
         return inputs["input_features"], inputs["audio_levels"]
 
     @property

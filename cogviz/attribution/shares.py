@@ -18,9 +18,9 @@ from torch import Tensor
 
 from cogviz import statistics
 from cogviz.attribution.clusters import clusters
-from cogviz.attribution.gradients import prepared
 from cogviz.attribution.memory import Rows
 from cogviz.attribution.paths import Path
+from cogviz.attribution.prepare import prepared
 from cogviz.attribution.targets import Emotion, Question
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import Transparent
