@@ -68,7 +68,7 @@ def test_the_sound_shows_its_words_its_baseline_and_the_sum(dark: bool) -> None:
         "is.",
         "said angry, words sad, heard as angry",
         "against the neutral rendering",
-        "F0 (st)",
+        "F0 (st",
         "level (dBFS)",
         "integrated gradients",
     ):

@@ -53,12 +53,12 @@ def sound(attribution: Attribution, index: int = 0, *, answer: str = "") -> Figu
     change = attribution.whole[index] - attribution.baseline[index]
     base = "the neutral rendering" if attribution.references else "silence"
     subtitle = f"{about}; speaker {u.speaker}. Relevance for {attribution.target} ({METHOD.get(attribution.method, attribution.method)}): "
-    subtitle += f"the sound changes it by {change:+.1f} against {base}, of which the relevance adds up to {attribution.sums[index]:+.1f}."
+    subtitle += f"the sound changes it by {_signed(change)} against {base}; the relevance adds up to {_signed(attribution.sums[index])}."
     width, left, right = 12.5, 1.0, 1.35
     top = theme.heading_height(width, title, subtitle) + 0.15
     heights, gap = (2.7, 1.35, 1.15, 1.0), 0.16
     figure = theme.figure(width, top + sum(heights) + 3 * gap + 0.62)
-    theme.heading(figure, title, subtitle.replace("-", "−"))
+    theme.heading(figure, title, subtitle)
     start = speech_span(u.samples)[0] / RATE
     end = start + attribution.values[index].shape[1] * HOP
     panels = []
@@ -90,12 +90,12 @@ def sound(attribution: Attribution, index: int = 0, *, answer: str = "") -> Figu
             axes.plot(when, np.maximum(track[np.minimum((source / TRACK).astype(int), len(track) - 1)], floor), **style)
         for label, colour, y in (
             (str(u.emotion), page.voice, 0.72),
-            ("neutral rendering,", page.words, 0.42),
+            ("neutral rendering", page.words, 0.42),
             ("word by word", page.words, 0.2),
         ):
             shown = theme.mix(colour, page.ink, 0.25)
             panels[2].text(1.015, y, label, transform=panels[2].transAxes, size=theme.SMALL, weight="bold", color=shown, va="center")
-    panels[2].set_ylabel("F0 (st)")
+    panels[2].set_ylabel("F0 (st\nover 100 Hz)")
     panels[3].set(ylabel="level (dBFS)", xlabel="time (s)", ylim=(-60, max(-10.0, float(level.max()) + 3)))
     for axes in panels[2:]:
         axes.grid(True, axis="y", color=page.line)
@@ -163,11 +163,13 @@ def tokens(attribution: Attribution, index: int = 0, *, answer: str = "") -> Fig
     title = f"Which token spoke? “{u.text}”"
     about = f"said {u.emotion}" + (f", words {u.lexical_emotion}" if u.lexical_emotion else "") + (f", heard as {answer}" if answer else "")
     change = attribution.whole[index] - attribution.baseline[index]
-    subtitle = f"{about}. Relevance for {attribution.target} ({METHOD.get(attribution.method, attribution.method)}); in all {change:+.1f}."
+    subtitle = (
+        f"{about}. Relevance for {attribution.target} ({METHOD.get(attribution.method, attribution.method)}); in all {_signed(change)}."
+    )
     width, left = 13.0, 0.95
     top = theme.heading_height(width, title, subtitle) + 0.5
     figure = theme.figure(width, top + 2.9 + 1.25)
-    theme.heading(figure, title, subtitle.replace("-", "−"))
+    theme.heading(figure, title, subtitle)
     axes = theme.place(figure, left, top, width - left - 0.3, 2.9)
     colours = {"tone": page.voice, "words": page.words, "instruction": page.series[5]}
     axes.bar(range(len(values)), values, width=0.8, color=[colours.get(s, page.series[2]) for s in where.segments])
@@ -183,7 +185,7 @@ def tokens(attribution: Attribution, index: int = 0, *, answer: str = "") -> Fig
         name = PART.get(where.segments[start], where.segments[start])
         total = float(values[where.of(where.segments[start])].sum())
         slot = (stop - start) * (width - left - 0.3) / len(values)
-        label = f"{name} {total:+.1f}".replace("-", "−")
+        label = f"{name} {_signed(total)}"
         if start:
             axes.axvline(start - 0.5, color=page.line, linewidth=1)
         if theme.text_width(label, theme.TEXT, "bold") < slot + 0.5 and largest[where.segments[start]] == (start, stop):
@@ -337,6 +339,10 @@ def curves(found: Sequence[Curves], *, title: str = "Do the methods find what co
         axes.grid(True, axis="y", color=page.line)
         axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.17), fontsize=theme.TEXT, borderaxespad=0, borderpad=0, handlelength=1.8)
     return figure
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def _whisker(axes: Axes, x: float, e: Estimate) -> None:
