@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cogviz.attribution.gradients import METHODS, attribute, relevance
+from cogviz.attribution.memory import Rows
 from cogviz.attribution.paths import Path, warped
 from cogviz.attribution.prepare import prepared
 from cogviz.attribution.replay import Replay
@@ -226,3 +227,22 @@ def test_the_gpu_gives_the_numbers_of_the_cpu(make_tiny: Callable[..., Pair]) ->
         there = attribute(CogAudioListener.of(model.cuda(), processor), CLIPS, **settings)  # type: ignore[arg-type]
         for a, b in zip(here.values, there.values, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+def test_fewer_rows_go_through_where_memory_runs_out(listener: CogAudioListener, caplog: pytest.LogCaptureFixture) -> None:
+    memory, tried = Rows(listener, "tokens", 64), []
+
+    def work(rows: int) -> int:
+        tried.append(rows)
+        if rows > 20:
+            raise RuntimeError("not enough memory: you tried to allocate")
+        return rows
+
+    assert memory.run(work, least=3) == 16
+    assert memory.run(work) == 16
+    assert tried == [64, 32, 16, 16], "once it is known, it is not tried again"
+    assert "16 rows at once" in caplog.text
+    with pytest.raises(RuntimeError, match="not enough memory"):
+        memory.run(work, least=30)
+    with pytest.raises(RuntimeError, match="another"):
+        memory.run(lambda _: (_ for _ in ()).throw(RuntimeError("another")))
