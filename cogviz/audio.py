@@ -155,12 +155,17 @@ def without_silence(samples: np.ndarray) -> np.ndarray:
     Args:
         samples: (n,) at `RATE`.
     """
+    return samples[slice(*speech_span(samples))]
+
+
+def speech_span(samples: np.ndarray) -> tuple[int, int]:
+    """Return the first sample that `without_silence` keeps, and the first behind what it keeps."""
     hop = RATE // 100
     if len(samples) < hop:
-        return samples
+        return 0, len(samples)
     level = np.sqrt(np.square(samples[: len(samples) // hop * hop].astype(np.float64)).reshape(-1, hop).mean(axis=1))
     loud = np.flatnonzero(level > level.max() * 10 ** (-SILENCE_DB / 20))
     if not len(loud):
-        return samples
+        return 0, len(samples)
     margin = round(MARGIN * RATE)
-    return samples[max(0, loud[0] * hop - margin) : (loud[-1] + 1) * hop + margin]
+    return max(0, int(loud[0]) * hop - margin), min(len(samples), (int(loud[-1]) + 1) * hop + margin)

@@ -1,0 +1,60 @@
+"""Ask a batch: the passage, the target, the way from its baseline to it, and the sound encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from cogviz.attribution.paths import Over, Path, path
+from cogviz.attribution.replay import Replay
+from cogviz.attribution.targets import Question
+from cogviz.models.listener import CogAudioListener
+from cogviz.models.protocol import Transparent
+from cogviz.utterance import Utterance
+
+
+def prepared(
+    listener: Transparent, utterances: Sequence[Utterance], question: Question, over: Over, references: Sequence[Utterance] | None
+) -> tuple[Replay, Path]:
+    """Ask a batch, and return the way from its baseline to it. A CogAudio model encodes the sound once."""
+    with heard_once(listener, utterances, with_mel=over == "mel") as sound:
+        passage, target = question.on(listener, utterances)
+    if sound:
+        passage = replace(passage, inputs={**passage.inputs, **sound})
+    replay = Replay(listener, passage, target)
+    return replay, path(replay, over, utterances, references)
+
+
+@contextmanager
+def heard_once(listener: Transparent, utterances: Sequence[Utterance], *, with_mel: bool) -> Iterator[dict[str, Tensor]]:
+    """Let a CogAudio listener ask the same recordings any number of times inside the block and encode them once.
+
+    Yields:
+        `input_features` and `feature_attention_mask` of the batch where they are wanted.
+    """
+    if not isinstance(listener, CogAudioListener):
+        yield {}
+        return
+    before = listener.states
+    wanted = [u for u in utterances if u.id not in before]
+    sound = {}
+    known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    if with_mel or wanted:
+        inputs = listener.processor([u.samples for u in (utterances if with_mel else wanted)]).to(listener.model.device)
+        mel, mask = inputs["input_features"], inputs["feature_attention_mask"]
+        with listener._inference():
+            states, real = listener.model.encode(mel, mask)
+        layers, levels = states.float().cpu().numpy(), inputs["audio_levels"].cpu().numpy()
+        for i, (u, n) in enumerate(zip(utterances if with_mel else wanted, real.sum(dim=1).tolist(), strict=True)):
+            known[u.id] = layers[i, :, :n], levels[i, :n]
+        if with_mel:
+            sound = {"input_features": mel, "feature_attention_mask": mask}
+    listener.states = {**{u.id: before[u.id] for u in utterances if u.id in before}, **known}
+    try:
+        yield sound
+    finally:
+        listener.states = before
