@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cogviz.attribution import faithfulness, prepare
-from cogviz.attribution.attention import KINDS, NoAttention, attention, gradient_weighted, looks, rollout
+from cogviz.attribution.attention import KINDS, attention, gradient_weighted, looks, rollout
 from cogviz.attribution.examine import conflicts, examine, share
 from cogviz.attribution.faithfulness import agreement, completeness, curves, randomisation, shuffled, spearman
 from cogviz.attribution.gradients import Attribution, attribute
@@ -25,6 +25,7 @@ from cogviz.lime import dataset
 from cogviz.models.listener import CogAudioListener
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
+from cogviz.probing.sites import NoAttention
 from cogviz.utterance import Utterance, Word
 
 Pair = tuple[CogAudioForConditionalGeneration, CogAudioProcessor]

@@ -45,7 +45,7 @@ def test_every_site_is_reached_in_a_pass_and_has_the_passages_places(listener: C
     rows, places = passage.ids.shape
     for name, state in seen.items():
         assert state.shape[:1] == (rows,)
-        assert name.startswith("encoder") or state.shape == (rows, places, 32)
+        assert name.startswith("encoder") or state.shape == (rows, places, 64 if name.endswith("neurons") else 32)
 
 
 def test_the_residual_stream_adds_up(listener: CogAudioListener) -> None:

@@ -7,8 +7,8 @@ rollout treats as staying where one is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -22,7 +22,7 @@ from cogviz.attribution.targets import Emotion, Question
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import Passage, Transparent
 from cogviz.probing.segments import SEGMENTS, segments
-from cogviz.probing.sites import ATTENTION, MIXED
+from cogviz.probing.sites import ATTENTION, MIXED, NoAttention, eager_attention
 from cogviz.statistics import Estimate
 from cogviz.utterance import Utterance
 
@@ -31,10 +31,6 @@ Kind: TypeAlias = Literal["raw", "value_weighted", "rollout", "gradient_weighted
 KINDS: tuple[Kind, ...] = ("raw", "value_weighted", "rollout", "gradient_weighted")
 
 AT_ONCE = 16
-
-
-class NoAttention(ValueError):
-    """Raised where a model, or its implementation of attention, gives no attention weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,25 +49,6 @@ class Attention:
     norms: tuple[Tensor, ...]
 
 
-@contextmanager
-def eager(listener: Transparent) -> Iterator[None]:
-    """Let the decoder compute its attention step by step inside the block, because fused kernels return no weights; it is as before behind it."""
-    configs = {id(c): c for module in _attentions(listener).values() if (c := getattr(module, "config", None)) is not None}
-    config = listener.model.config.get_text_config()
-    configs[id(config)] = config
-    for module in listener.model.modules():  # the module that builds the mask asks its own config
-        if (held := getattr(module, "layers", None)) is not None and len(held) and held[0] is listener.layers()[0]:
-            configs[id(module.config)] = module.config
-    before = {name: c._attn_implementation for name, c in configs.items()}
-    try:
-        for c in configs.values():
-            c._attn_implementation = "eager"
-        yield
-    finally:
-        for name, c in configs.items():
-            c._attn_implementation = before[name]
-
-
 def attention(listener: Transparent, passage: Passage, *, keep_grad: bool = False) -> tuple[Attention, Tensor]:
     """Return the attention of every layer that has any, and the logits of the same pass.
 
@@ -83,7 +60,7 @@ def attention(listener: Transparent, passage: Passage, *, keep_grad: bool = Fals
         raise NoAttention(f"{listener.name}: no layer of its decoder has attention ({', '.join(ATTENTION)})")
     seen: dict[int, Tensor | None] = {}
     values: dict[int, Tensor] = {}
-    with eager(listener), ExitStack() as stack:
+    with eager_attention(listener), ExitStack() as stack:
         for layer, module in modules.items():
 
             def keep(_: nn.Module, __: Any, out: Any, layer: int = layer) -> None:

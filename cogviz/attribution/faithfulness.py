@@ -17,10 +17,10 @@ from cogviz.attribution.gradients import WINDOW, Attribution, relevance
 from cogviz.attribution.memory import Rows
 from cogviz.attribution.paths import Path
 from cogviz.attribution.prepare import prepared
-from cogviz.attribution.replay import decoder
 from cogviz.attribution.units import by_unit, flat, pooled, shown, units
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import Transparent
+from cogviz.probing.sites import decoder_of
 from cogviz.statistics import Estimate
 
 BLOCK = (10, 8)
@@ -229,7 +229,7 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
 def shuffled(listener: Transparent, *, seed: int = 0) -> Iterator[None]:
     """Shuffle the numbers in every matrix of the decoder (and of CogAudio's connector) inside the block; embeddings, norms and encoder stay."""
     draw = torch.Generator().manual_seed(seed)
-    modules = [decoder(listener), getattr(listener.model, "connector", None)]
+    modules = [decoder_of(listener), getattr(listener.model, "connector", None)]
     embeddings = {id(p) for p in listener.model.get_input_embeddings().parameters()}
     matrices = {id(p): p for module in modules if module is not None for p in module.parameters() if p.ndim > 1 and id(p) not in embeddings}
     kept = [p.detach().clone() for p in matrices.values()]

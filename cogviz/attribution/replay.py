@@ -6,17 +6,18 @@ target reads. For attribution down to the log-mel the encoder runs too, with its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cogviz.attribution.targets import Target
 from cogviz.models.encoder import encode_layers
 from cogviz.models.packing import packed, take
 from cogviz.models.protocol import Passage, Transparent
+from cogviz.probing.sites import decoder_of
+from cogviz.probing.suffix import rows_of
 
 TOLERANCE = 1e-2
 """By how much a replayed logit may differ from the listener's own, in half precision."""
@@ -38,7 +39,7 @@ class Replay:
 
     def __init__(self, listener: Transparent, passage: Passage, target: Target) -> None:
         self.listener, self.passage, self.target = listener, passage, target
-        self.decoder = decoder(listener)
+        self.decoder = decoder_of(listener)
         given: dict[str, Any] = {}
         hook = self.decoder.register_forward_pre_hook(lambda _m, _a, kwargs: given.update(kwargs), with_kwargs=True)
         try:
@@ -104,7 +105,7 @@ class Replay:
 
     def _logits(self, embeds: Tensor, rows: Tensor) -> Tensor:
         """(N, K, V) at the target's places."""
-        given = {name: _rows(value, rows, len(self)) for name, value in self._given.items()}
+        given = {name: rows_of(value, rows, len(self)) for name, value in self._given.items()}
         places = self.target.places[rows]
         with self._autocast():
             hidden = self.decoder(inputs_embeds=embeds.to(self.embeds.dtype), **given).last_hidden_state
@@ -113,26 +114,3 @@ class Replay:
 
     def _autocast(self) -> Any:
         return getattr(self.listener, "_autocast", nullcontext)()
-
-
-def decoder(listener: Transparent) -> nn.Module:
-    """Return the module that runs the decoder's layers, from embeddings to last states.
-
-    Raises:
-        ValueError: there is none.
-    """
-    first = listener.layers()[0]
-    for module in listener.model.modules():
-        held = getattr(module, "layers", None)
-        if isinstance(held, nn.ModuleList | Sequence) and len(held) and held[0] is first:
-            return module
-    raise ValueError(f"{listener.name}: no module holds its decoder's layers as `layers`")
-
-
-def _rows(value: Any, rows: Tensor, size: int) -> Any:
-    """What the decoder was given for a batch, for these rows of it; positions may come once for each axis, (3, B, S)."""
-    if not isinstance(value, Tensor) or value.ndim < 2:
-        return value
-    if value.ndim == 3 and value.shape[0] in (3, 4) and value.shape[1] == size and not value.is_floating_point():
-        return value[:, rows]
-    return value[rows] if value.shape[0] == size else value

@@ -122,6 +122,19 @@ def find(listener: Transparent, names: Sequence[str]) -> list[Site]:
     return [known[name] for name in names]
 
 
+def decoder_of(listener: Transparent) -> nn.Module:
+    """Return the module that runs the decoder's layers one after the other.
+
+    Raises:
+        ValueError: the layers lie in no list of modules.
+    """
+    first = listener.layers()[0]
+    for module in listener.model.modules():
+        if any(isinstance(child, nn.ModuleList) and len(child) and child[0] is first for child in module.children()):
+            return module
+    raise ValueError(f"{listener.name}: its decoder's layers lie in no nn.ModuleList of its model")
+
+
 def stream(listener: Transparent) -> list[str]:
     """Return the names along the residual stream: `connector`, then each layer of the language model."""
     return ["connector", *(f"lm.{i}" for i in range(len(listener.layers())))]
@@ -139,14 +152,17 @@ def hooked(listener: Transparent, edits: Mapping[str, Edit]) -> Iterator[None]:
 @contextmanager
 def eager_attention(listener: Transparent) -> Iterator[None]:
     """Make the language model's attention give its weights inside the block, which the fused ways do not; as before afterwards."""
-    inside: dict[int, Any] = {id(m): m.config for layer in listener.layers() for m in layer.modules() if hasattr(m, "config")}
-    before = {key: config._attn_implementation for key, config in inside.items()}
+    inside = [m for layer in listener.layers() for m in layer.modules()]
+    configs: dict[int, Any] = {
+        id(m.config): m.config for m in [*inside, decoder_of(listener)] if hasattr(m, "config")
+    }  # the decoder builds the mask
+    before = {key: config._attn_implementation for key, config in configs.items()}
     try:
-        for config in inside.values():
+        for config in configs.values():
             config._attn_implementation = "eager"
         yield
     finally:
-        for key, config in inside.items():
+        for key, config in configs.items():
             config._attn_implementation = before[key]
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cogviz.models.batching import in_batches
 from cogviz.models.protocol import Passage, Transparent
-from cogviz.probing.sites import stream, watched
+from cogviz.probing.sites import decoder_of, stream, watched
 
 ROWS = 256
 """Changed copies that go through the model at once."""
@@ -145,19 +145,6 @@ def at_once(listener: Transparent, most: int, items: int) -> int:
     return max(1, min(most, items, getattr(listener, "batch", None) or most))
 
 
-def decoder_of(listener: Transparent) -> nn.Module:
-    """Return the module that runs the decoder's layers one after the other.
-
-    Raises:
-        ValueError: the layers lie in no list of modules.
-    """
-    first = listener.layers()[0]
-    for module in listener.model.modules():
-        if any(isinstance(child, nn.ModuleList) and len(child) and child[0] is first for child in module.children()):
-            return module
-    raise ValueError(f"{listener.name}: its decoder's layers lie in no nn.ModuleList of its model")
-
-
 @contextmanager
 def replaced(listener: Transparent, start: int, states: Tensor, as_tuple: bool = False) -> Iterator[None]:
     """Let the first `start` layers do nothing but give `states`, and the others go on from them; all layers are as before afterwards."""
@@ -201,16 +188,16 @@ class _Call:
 
     def again(self, decoder: nn.Module, rows: Tensor, size: int) -> Tensor:
         """Call the decoder with these rows of a batch of `size`; returns its last hidden states."""
-        kwargs = {name: _rows(value, rows, size) for name, value in self.kwargs.items()}
+        kwargs = {name: rows_of(value, rows, size) for name, value in self.kwargs.items()}
         kwargs.update(use_cache=False, past_key_values=None)
         with self.precision():
-            return _hidden(decoder(*(_rows(a, rows, size) for a in self.args), **kwargs))
+            return _hidden(decoder(*(rows_of(a, rows, size) for a in self.args), **kwargs))
 
 
-def _rows(value: Any, rows: Tensor, size: int) -> Any:
+def rows_of(value: Any, rows: Tensor, size: int) -> Any:
     """Rows of what belongs to a batch; of positions in several dimensions, (3, B, S), too. Anything else as it is."""
     if isinstance(value, Mapping):
-        return {name: _rows(part, rows, size) for name, part in value.items()}
+        return {name: rows_of(part, rows, size) for name, part in value.items()}
     if not isinstance(value, Tensor) or value.ndim < 2:
         return value
     if value.ndim == 3 and value.shape[1] == size and not value.is_floating_point():
