@@ -26,6 +26,7 @@ from cogviz.lime import dataset
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.listener import CogAudioListener
 from cogviz.probing.record import record
+from cogviz.probing.sites import watched
 from cogviz.training.features import encode
 from cogviz.utterance import Utterance
 
@@ -34,6 +35,16 @@ States = dict[str, np.ndarray]
 
 def recorded(listener: CogAudioListener, utterances: list[Utterance], sites: list[str], batch: int | None) -> States:
     return dict(record(listener, utterances, sites, at="end", batch=batch, progress=False).states)
+
+
+def by_hand(listener: CogAudioListener, utterances: list[Utterance], sites: list[str]) -> States:
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in sites}
+    for utterance in utterances:
+        with torch.inference_mode(), watched(listener, sites) as seen:
+            listener.logits(listener.naming([utterance]))
+        for name in sites:
+            found[name].append(seen[name][0].mean(dim=0) if name.startswith("encoder.") else seen[name][0, -1])
+    return {name: torch.stack(rows).cpu().numpy() for name, rows in found.items()}
 
 
 def with_nnsight(listener: CogAudioListener, utterances: list[Utterance]) -> States:
@@ -80,6 +91,7 @@ def main() -> None:
     ways: dict[str, Callable[[list[Utterance]], States]] = {
         "in batches": lambda some: recorded(listener, some, sites, None),
         "one at a time": lambda some: recorded(listener, some, sites, 1),
+        "one at a time, hooks by hand": lambda some: by_hand(listener, some, sites),
         "nnsight, in batches": lambda some: with_nnsight(listener, some),
     }
     if find_spec("nnsight") is None:
@@ -103,6 +115,7 @@ def main() -> None:
         row = {
             "model": options.model,
             "device": options.device,
+            "from": "sound" if encoder else "features",
             "utterances": len(chosen),
             "sites": len(sites),
             "way": name,
