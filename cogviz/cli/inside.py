@@ -16,7 +16,9 @@ def add(commands: Any) -> None:
     """Add these commands to the parser."""
     probe = command(commands, "probe", _probe, "tell voice, words and speaker from a model's layers: what is there, and what of it is used")
     _common(probe, items=280)
-    probe.add_argument("--what", choices=("probes", "lens", "similarity"), default="probes", help="linear probes, logit lens, or CKA of layers")
+    probe.add_argument(
+        "--what", choices=("probes", "lens", "similarity"), default="probes", help="linear probes, logit lens, or CKA of layers"
+    )
     probe.add_argument("--targets", nargs="+", default=["voice_emotion", "word_emotion"], help="also: sentence, speaker")
     probe.add_argument("--sites", nargs="+", help="such as encoder.3, connector, lm.5, lm.5.attn (default: the residual stream)")
     probe.add_argument("--segments", nargs="+", default=["tone", "words", "perception"], help="which segments the figure shows")
@@ -27,16 +29,22 @@ def add(commands: Any) -> None:
     _common(patch, items=40, of="pairs of utterances; utterances for the others")
     patch.add_argument("--what", choices=("patching", "knockout", "neurons", "erase"), default="patching")
     patch.add_argument("--differs", choices=("tone", "words"), default="tone", help="what the two of a pair differ in (default: tone)")
-    patch.add_argument("--by", choices=("segment", "position"), default="segment", help="what is exchanged at once")
+    patch.add_argument("--by", choices=("segment", "token", "place"), default="segment", help="what is exchanged at once")
     patch.add_argument("--at", choices=("layers", "sublayers", "heads"), default="layers")
     patch.add_argument("--sites", nargs="+", default=["connector"], help="erase: where (default: connector)")
     patch.add_argument("--fit", help="erase: FOLDER/PART whose sentences the erasers are fitted on (default: half of --data's)")
 
-    attribute = command(commands, "attribute", _attribute, "divide an answer among the parts of the input, and say whether that can be believed")
+    attribute = command(
+        commands, "attribute", _attribute, "divide an answer among the parts of the input, and say whether that can be believed"
+    )
     _common(attribute, items=24)
-    attribute.add_argument("--what", choices=("sound", "methods", "shares"), default="sound", help="one recording, all methods, or whose answer")
+    attribute.add_argument(
+        "--what", choices=("sound", "methods", "shares"), default="sound", help="one recording, all methods, or whose answer"
+    )
     attribute.add_argument("--over", choices=("mel", "audio", "text", "tokens"), default="mel")
-    attribute.add_argument("--method", default="integrated_gradients", help="sound: integrated_gradients, gradient_x_input, gradient_shap, occlusion")
+    attribute.add_argument(
+        "--method", default="integrated_gradients", help="sound: integrated_gradients, gradient_x_input, gradient_shap, occlusion"
+    )
     attribute.add_argument("--of", default="voice", help="voice, words, answered or an emotion (default: voice)")
     attribute.add_argument("--against", default="words", help="the same, or none (default: words)")
     attribute.add_argument("--item", help="sound: id of the recording (default: the first conflict)")
@@ -55,7 +63,10 @@ def _common(to: argparse.ArgumentParser, *, items: int, of: str = "utterances") 
     to.add_argument("--device", default="auto", help="auto, cuda or cpu")
     to.add_argument("--out", type=Path, metavar="FILE", help="the figure, as PNG, SVG or PDF")
     to.add_argument(
-        "--json", type=Path, metavar="FILE", help="write JSON rows {model, measure, value, low, high, n, chance, data} ('-' for standard output)"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write JSON rows {model, measure, value, low, high, n, chance, data} ('-' for standard output)",
     )
 
 
@@ -103,19 +114,19 @@ def _probe(options: argparse.Namespace) -> int:
     from cogviz.evaluation import battery
     from cogviz.plotting import probing as figures
     from cogviz.probing import baselines, lens, linear, similarity
-    from cogviz.probing.record import record
+    from cogviz.probing.record import At, record
     from cogviz.probing.sites import stream
 
     name, pool = _data(options.data)
     chosen = battery.choose([u for u in pool if u.emotion is not None], options.items)
     listeners = _transparent(options)
-    at = "positions" if options.what == "lens" else "segments"
+    at: At = "positions" if options.what == "lens" else "segments"
     recordings = [record(one, chosen, options.sites or stream(one), at=at) for one in listeners]
     if options.what == "similarity":
         segment = options.segments[0]
         pairs = [(r, None) for r in recordings] if len(recordings) == 1 else [(recordings[0], r) for r in recordings[1:]]
         alike = [similarity.similarity(first, second, segment=segment) for first, second in pairs]
-        return _done(options, [row for s in alike for row in s.all_rows(data=name)], lambda: figures.similarity(alike[0]))
+        return _done(options, [row for s in alike for row in s.results(data=name)], lambda: figures.similarity(alike[0]))
     if options.what == "lens":
         looked = [lens.lens(one, r, tuned=options.tuned) for one, r in zip(listeners, recordings, strict=True)]
         return _done(options, [row for found in looked for row in found.rows(data=name)], lambda: figures.lens(looked[-1]))
@@ -129,6 +140,7 @@ def _probe(options: argparse.Namespace) -> int:
 
 def _patch(options: argparse.Namespace) -> int:
     from cogviz.plotting import causes as figures
+    from cogviz.plotting import concepts
     from cogviz.probing import effects, knockout, neurons, pairs, patch
 
     name, pool = _data(options.data)
@@ -146,12 +158,12 @@ def _patch(options: argparse.Namespace) -> int:
         return _done(options, [row for k in cut for row in k.rows(data=name)], lambda: figures.knockout(cut))
     if options.what == "neurons":
         selective = [neurons.neurons(one, spoken) for one in listeners]
-        return _done(options, [row for n in selective for row in n.rows(data=name)], lambda: figures.neurons(selective))
+        return _done(options, [row for n in selective for row in n.rows(data=name)], lambda: concepts.neurons(selective))
     return _erase(options, listeners, name, pool)
 
 
 def _erase(options: argparse.Namespace, listeners: Sequence[Any], name: str, pool: Sequence[Any]) -> int:
-    from cogviz.plotting import causes as figures
+    from cogviz.plotting import concepts
     from cogviz.probing import erase, pairs
 
     if options.fit:
@@ -161,7 +173,7 @@ def _erase(options: argparse.Namespace, listeners: Sequence[Any], name: str, poo
         fit = _some([u for u, f in zip(pool, first, strict=True) if f], options.items)
         held = _some([u for u, f in zip(pool, first, strict=True) if not f], options.items)
     found = [e for one in listeners for e in erase.erase(one, fit, held, options.sites)]
-    return _done(options, [row for e in found for row in e.rows(data=name)], lambda: figures.erasure(found))
+    return _done(options, [row for e in found for row in e.rows(data=name)], lambda: concepts.erasing(found))
 
 
 def _some(pool: Sequence[Any], count: int) -> list[Any]:
@@ -172,7 +184,7 @@ def _some(pool: Sequence[Any], count: int) -> list[Any]:
 
 
 def _attribute(options: argparse.Namespace) -> int:
-    from cogviz.attribution import examine, gradients
+    from cogviz.attribution import examine
     from cogviz.attribution.targets import Emotion
     from cogviz.plotting import attribution as figures
 
@@ -208,10 +220,9 @@ def _sound(options: argparse.Namespace, listener: Any, name: str, chosen: Any, c
     found = gradients.attribute(listener, [item], over=options.over, method=options.method, question=question, references=given)
     tell = say(options.json)
     tell(f"{item.id}: {item.text} ({item.lexical_emotion} words, {item.emotion} voice); {found.target} = {found.whole[0]:.2f}")
-    rows = [
-        {"model": listener.name, "measure": f"relevance of {w.text}", "value": w.relevance, "low": None, "high": None, "n": 1, "chance": None, "data": name}
-        for w in (words.by_word(found)[0] if options.over != "text" else [])
-    ]
+    spoken = words.by_word(found)[0] if options.over != "text" else []
+    empty = {"low": None, "high": None, "n": 1, "chance": None}
+    rows = [{"model": listener.name, "measure": f"relevance of {w.text}", "value": w.relevance, **empty, "data": name} for w in spoken]
     draw = figures.sound if options.over == "mel" else figures.tokens
     return _done(options, rows, lambda: draw(found))
 
@@ -227,12 +238,13 @@ def _project(options: argparse.Namespace) -> int:
     name, pool = _data(options.data)
     chosen = battery.choose([u for u in pool if u.emotion is not None], options.items)
     rows: list[dict[str, Any]] = []
-    maps: list[Any] = []
+    recordings: list[Any] = []
+    places: list[str] = []
     for one in _transparent(options):
         sites = options.sites or ["connector", stream(one)[-1]]
         segment = options.segment or ("tone" if tones(one) else "words")
         recording = record(one, chosen, sites)
         rows += neighbours.neighbourhoods(recording, segment=segment).rows(data=name)
-        if options.out is not None:
-            maps += embeddings.stages([recording], sites, segment=segment, method=options.method)
-    return _done(options, rows, lambda: figures.maps(maps))
+        recordings += [recording] * len(sites)
+        places += sites
+    return _done(options, rows, lambda: figures.maps(embeddings.stages(recordings, places, segment=segment, method=options.method)))
