@@ -57,6 +57,20 @@ def read(listener: Listener, utterances: Sequence[Utterance]) -> list[str]:
     return [found[u.text] for u in utterances]
 
 
+def most_telling(utterances: Sequence[Utterance], reads: np.ndarray, listens: np.ndarray) -> Utterance:
+    """Return the utterance at which two listeners part most: one is sure of the emotion of the words, the other of that of the voice.
+
+    Args:
+        utterances: conflicts. reads, listens: (N, 7) probabilities of the two.
+    """
+
+    def parted(i: int) -> float:
+        words, voice = (EMOTIONS.index(str(e)) for e in (utterances[i].lexical_emotion, utterances[i].emotion))
+        return float(reads[i, words] * listens[i, voice])
+
+    return utterances[max(range(len(utterances)), key=parted)]
+
+
 @contextmanager
 def _encoded_once(listeners: Sequence[Any], utterances: Sequence[Utterance]) -> Iterator[None]:
     """Lend the listeners that can take them the encoder layers of all utterances, computed by the first of them."""
