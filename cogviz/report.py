@@ -16,6 +16,9 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 SECONDS = 1800
 """A cell may take as long as this; on two cores the slowest takes under a minute and a half."""
 
+SHOWN_FIRST = ["text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain"]
+"""Of several forms of a result; widgets come as HTML, too, and a page has no kernel to run them."""
+
 
 def build(output: str | Path, *, models: Sequence[str], **chosen: Any) -> Path:
     """Execute the tour on a `material` and write `output`/index.html (and the executed notebook, tour.ipynb); return the page.
@@ -97,14 +100,22 @@ def _failed_line(traceback: Sequence[str]) -> str:
     return re.sub(r"^-+> *\d+ +", "", marked[0]) if marked else "no reason given"
 
 
-def to_html(notebook: str | Path) -> str:
-    """Return an executed notebook as one page: text and results, no code, nothing that loads from a network."""
+def to_html(notebook: str | Path, *, code: bool = False) -> str:
+    """Return an executed notebook as one page that loads nothing from a network: text and results, with the `code` where that is wanted.
+
+    Of a widget the page shows how it stood at the end, as HTML.
+    """
     import nbformat
     from nbconvert import HTMLExporter
+    from traitlets.config import Config
 
     import cogviz
 
-    exporter = HTMLExporter(template_file=str(TEMPLATE), exclude_input=True, exclude_anchor_links=True)
+    config = Config(NbConvertBase={"display_data_priority": SHOWN_FIRST})
+    exporter = HTMLExporter(config=config, template_file=str(TEMPLATE), exclude_input=not code, exclude_anchor_links=True)
     node = nbformat.read(notebook, as_version=4)
-    body, _ = exporter.from_notebook_node(node, resources={"cogviz": {"version": cogviz.__version__}})
+    first = next((cell.source for cell in node.cells if cell.cell_type == "markdown"), "")
+    title = re.sub(r"[*`#]", "", first.partition("\n")[0]).strip() or "cogviz"
+    about = {"version": cogviz.__version__, "code": code, "title": title, "notebook": Path(notebook).name}
+    body, _ = exporter.from_notebook_node(node, resources={"cogviz": about})
     return str(body)
