@@ -1,0 +1,133 @@
+"""The course in a real JupyterLab in a real Chromium: lessons run, a widget's control moves its text, nothing leaves the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[1]
+TOKEN = "course"
+LATEST = 300_000
+"""Milliseconds that a notebook may take on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """JupyterLab on a copy of the notebooks; yields its address."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    settings = folder / "settings" / "@jupyterlab"
+    for name, content in {
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is on the page
+    }.items():
+        (settings / name).parent.mkdir(parents=True, exist_ok=True)
+        (settings / f"{name}.jupyterlab-settings").write_text(json.dumps(content))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    env = {**os.environ, **own, "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0"]
+    command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder / 'notebooks'}", "--expose-app-in-browser"]
+    with open(folder / "log", "w") as log, subprocess.Popen(command, env=env, stdout=log, stderr=log) as server:
+        address = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(240):
+                time.sleep(0.5)
+                try:
+                    urllib.request.urlopen(f"{address}/api/status?token={TOKEN}", timeout=2)
+                    break
+                except OSError:
+                    assert server.poll() is None, (folder / "log").read_text()[-2000:]
+            yield address
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'cogviz[dev]'")
+    found = next(p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name)))
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Lesson:
+    """A notebook that is open and has been run."""
+
+    def __init__(self, browser: Any, address: str, name: str) -> None:
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.elsewhere: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else self.elsewhere.append(r.url))
+        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
+        self.page.goto(f"{address}/lab/tree/{name}?token={TOKEN}&reset")
+        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=LATEST)
+        self.page.wait_for_function("window.jupyterapp.commands.isEnabled('notebook:run-all-cells')", timeout=LATEST)
+        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        done = r"() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(p => /\[\d+\]/.test(p.textContent))"
+        failed = "() => document.querySelector('[data-mime-type=\"application/vnd.jupyter.error\"]') !== null"
+        self.page.wait_for_function(f"() => ({done})() || ({failed})()", timeout=LATEST, polling=500)
+
+    def check(self) -> None:
+        """No cell failed, and nothing was asked of another machine."""
+        traces = self.page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
+        assert not traces, traces[0][-800:]
+        assert self.elsewhere == []
+        assert self.errors == []
+
+    def changes(self, before: str, panel: Any) -> None:
+        """Wait until what a panel says is not what it said."""
+        for _ in range(120):
+            if panel.inner_text() != before:
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"the panel still says: {before[:300]}")
+
+
+def test_players_and_sliders_move_in_the_first_lesson(lab: str, browser: Any) -> None:
+    lesson = Lesson(browser, lab, "01_hear_the_difference.ipynb")
+    lesson.check()
+    morph = lesson.page.locator(".panel", has_text="Towards").first
+    before = morph.inner_text()
+    handle = lesson.page.locator(".jp-OutputArea .widget-slider .noUi-handle").first
+    handle.focus()
+    handle.press("ArrowLeft")
+    handle.press("ArrowRight")
+    handle.press("Home")
+    lesson.changes(before, morph)
+    player = lesson.page.locator(".panel", has_text="One sentence").last if lesson.page.locator(".panel").count() > 1 else morph
+    before = player.inner_text()
+    lesson.page.get_by_role("button", name="angry").last.press("Space")
+    lesson.changes(before, player)
+    lesson.check()
+
+
+def test_the_dial_turns_in_the_second_lesson(lab: str, browser: Any) -> None:
+    lesson = Lesson(browser, lab, "02_semantic_dominance.ipynb")
+    lesson.check()
+    panel = lesson.page.locator(".panel").last
+    before = panel.inner_text()
+    handle = lesson.page.locator(".jp-OutputArea .widget-slider .noUi-handle").last
+    handle.focus()
+    handle.press("Home")
+    lesson.changes(before, panel)
+    lesson.check()
