@@ -45,7 +45,9 @@ EXERCISES = (
     ),
     Exercise(
         key="01.3",
-        reference={name: _most(p) for name, p in (("highest", "f0_level"), ("loudest", "level"), ("longest", "duration"), ("rising", "f0_final"))},
+        reference={
+            name: _most(p) for name, p in (("highest", "f0_level"), ("loudest", "level"), ("longest", "duration"), ("rising", "f0_final"))
+        },
         hint="Look at the rows k = 1.5: the columns F0 level, level, duration and F0 at end; the reddest cell of a column is its largest increase.",
         wrong={"highest": "angry", "loudest": "sad", "longest": "sad", "rising": "happy"},
     ),

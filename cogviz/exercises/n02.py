@@ -52,7 +52,7 @@ EXERCISES = (
     Exercise(
         key="02.3",
         reference={"A": "undecided", "B": "undecided", "C": "undecided", "D": "follows the voice"},
-        hint="Two questions for each: does the interval of (voice − words) leave out 0? And does that of (voice + words) lie above the two chances added?",
+        hint="Two questions each: does the interval of (voice − words) leave out 0? And does that of (voice + words) lie above both chances added?",
         wrong={"A": "undecided", "B": "follows the words", "C": "undecided", "D": "follows the voice"},
     ),
 )

@@ -45,7 +45,7 @@ EXERCISES = (
         key="03.1",
         reference=_information,
         inputs=_tables,
-        hint="Count pairs, words and voices; a pair's share times the logarithm to base 2 of its share over the product of its word's and voice's shares.",
+        hint="Count pairs, words, voices. Each pair adds its share times log2 of that share over the product of its word's and its voice's shares.",
         wrong=lambda words, voices: float(len(set(voices)) > 1),
     ),
     Exercise(
