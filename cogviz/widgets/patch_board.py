@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -27,6 +28,9 @@ NOWHERE = "nowhere"
 """The place at which nothing is put in: the base's own run."""
 
 WIDE = "6.6em"
+
+FRAME = "3px solid var(--jp-ui-font-color1, currentColor)"
+"""Of the field that is pressed: in the page's own ink, light or dark."""
 
 
 class PatchBoard(Panel):
@@ -88,7 +92,7 @@ class PatchBoard(Panel):
         return proposal["value"]
 
     @traitlets.validate("site", "place")
-    def _known(self, proposal: dict[str, str]) -> str:
+    def _known(self, proposal: dict[str, Any]) -> str:
         known = self.sites if proposal["trait"].name == "site" else self.places
         if proposal["value"] not in known:
             raise traitlets.TraitError(f"the board has no {proposal['value']!r}; choose {', '.join(known)}")
@@ -186,7 +190,7 @@ class PatchBoard(Panel):
             colour = to_hex(theme.diverging()((np.clip(share, -1, 1) + 1) / 2)) if known else None
             button.style.button_color = colour
             button.style.text_color = theme.text_on(colour) if colour else None
-            button.layout.border = "2px solid currentColor" if (site, place) == here else "1px solid transparent"
+            button.layout.border = FRAME if (site, place) == here else "1px solid transparent"
 
 
 class _Prepared:
@@ -219,8 +223,8 @@ def _flips(one: _Prepared, logits: np.ndarray) -> bool:
 def _label(pair: Pair) -> str:
     base, donor = pair.base, pair.donor
     if pair.differs == "tone":
-        return f"“{base.text}”: {base.emotion} voice → {donor.emotion} voice ({base.speaker})"
-    return f"{base.emotion} voice: “{base.text}” ({base.lexical_emotion}) → “{donor.text}” ({donor.lexical_emotion})"
+        return f"{base.emotion} voice → {donor.emotion} voice: “{base.text}”"
+    return f"{base.lexical_emotion} words → {donor.lexical_emotion} words: “{base.text}” → “{donor.text}”"
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
