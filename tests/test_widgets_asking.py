@@ -69,3 +69,18 @@ def test_the_most_telling_item_is_where_one_reads_and_the_other_listens(conflict
     reads[3] = np.eye(7)[EMOTIONS.index(str(conflicts[3].lexical_emotion))]
     listens[3] = np.eye(7)[EMOTIONS.index(str(conflicts[3].emotion))]
     assert asking.most_telling(conflicts, reads, listens) is conflicts[3]
+
+
+def test_what_was_heard_once_is_kept_for_everyone(conflicts: list[Utterance], monkeypatch: pytest.MonkeyPatch) -> None:
+    listeners = [CogAudioListener(name) for name in ("nano-baseline", "nano-aligned")]
+    alone = [x.scores(conflicts, progress=False) for x in listeners]
+    asking.hear_once(listeners, conflicts)
+
+    def deaf(*_: object) -> None:
+        raise AssertionError("heard again")
+
+    for listener, before in zip(listeners, alone, strict=True):
+        monkeypatch.setattr(listener.model, "encode", deaf)
+        assert np.abs(listener.scores(conflicts, progress=False) - before).max() < 1e-2
+    with pytest.raises(ValueError, match="one id"):
+        asking.hear_once(listeners, [conflicts[0], conflicts[0]])
