@@ -21,23 +21,27 @@ import pandas as pd
 import torch
 
 from cogviz.device import Device
+from cogviz.eips import parse
 from cogviz.emotions import EMOTIONS
+from cogviz.lime import dataset
 from cogviz.models import zoo
 from cogviz.models.configuration import CogAudioConfig
 from cogviz.models.listener import CogAudioListener
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.statistics import Estimate, mean
-from cogviz.training import align, features, sft
+from cogviz.training import align, features, rewards, sft
 from cogviz.training.recipe import Alignment, Recipe, Stage
+from cogviz.training.rollout import roll_out
+from cogviz.training.sapo import group_advantages
 from cogviz.utterance import Utterance
 
 BEGINS = "nano-baseline"
 
 STAGES = (
     Stage("tone", ("train",), {}, steps=80, batch=32, learning_rate=2e-3),
-    Stage("explicit", ("train",), {"reason": 0.8, "name": 0.2}, steps=48, batch=8, learning_rate=1e-3),
-    Stage("implicit", ("train",), {"reason": 0.4, "direct": 0.6}, steps=24, batch=8, learning_rate=1e-3),
+    Stage("explicit", ("train",), {"reason": 0.8, "name": 0.2}, steps=40, batch=8, learning_rate=1e-3),
+    Stage("implicit", ("train",), {"reason": 0.4, "direct": 0.6}, steps=20, batch=8, learning_rate=1e-3),
 )
 """Stage 0 (the tone alone: its words come from the start), I and II, cut to a minute."""
 
@@ -135,6 +139,25 @@ class LiveRun:
         self._log(
             [{"stage": "dr-sapo", "step": r["step"], "name": f"{k} ({r['route']})", "value": r[k]} for r in steps for k in names if k in r]
         )
+
+    def groups(self, chosen: Sequence[Utterance], *, route: str = "direct", size: int = 6, seed: int = 0) -> pd.DataFrame:
+        """Sample a group of outputs for each of some utterances, as stage III does, and score them.
+
+        Returns:
+            id, voice, ear (the emotion that the connector tells), response, every part of the reward, total, and advantage; groups together.
+        """
+        torch.manual_seed(seed)
+        ids = [u.id for u in self.utterances]
+        rollout = roll_out(
+            self.model, self.processor, self.stored, [ids.index(u.id) for u in chosen], route=route, group=size, temperature=1.0,
+            device=torch.device("cpu"),
+        )  # fmt: skip
+        texts, spoken = rollout.texts(self.processor), [u for u in chosen for _ in range(size)]
+        parts = rewards.score(texts, route, [str(u.emotion) for u in spoken], [dataset.answer(u) for u in spoken], rewards.reward_judge())
+        advantages = group_advantages(torch.tensor(parts["total"]).view(-1, size)).flatten().numpy()
+        responses = [a.response if (a := parse(t)) else "" for t in texts]
+        about = {"id": [u.id for u in spoken], "voice": [u.emotion for u in spoken], "ear": np.repeat(self._told(chosen), size)}
+        return pd.DataFrame({**about, "response": responses, **parts, "advantage": advantages})
 
     def _log(self, rows: list[dict[str, Any]]) -> None:
         new = pd.DataFrame(rows, columns=["stage", "step", "name", "value"])
