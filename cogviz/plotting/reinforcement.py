@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ def gate(*, taus: Sequence[float] = (1.0, 1.05)) -> Figure:
     second = theme.place(figure, left + slot + gap, top, slot, high)
     for j, tau in enumerate(taus):
         p = 1 / (1 + np.exp(-tau * (ratio - 1)))
-        style = {"color": page.series[j], "linestyle": _DASHES[j % 3], "label": f"SAPO, τ = {tau:g}"}
+        style: dict[str, Any] = {"color": page.series[j], "linestyle": _DASHES[j % 3], "label": f"SAPO, τ = {tau:g}"}
         first.plot(ratio, 4 / tau * p, **style)
         second.plot(ratio, 4 * p * (1 - p), **style)
     first.plot(ratio, np.minimum(ratio, 1 + CLIP), color=page.series[2], linestyle=_DASHES[2], label=f"hard clip at {1 + CLIP:g}")
