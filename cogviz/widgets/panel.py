@@ -16,6 +16,8 @@ WAIT = 0.15
 
 WORKING = "working …"
 
+STYLE = "<style>.panel .players{display:flex;flex-wrap:wrap;gap:.4em 1.2em}.panel .players figure{margin:0;padding:0 0 0 .6em;max-width:22em}</style>"
+
 
 class Rendered(traitlets.Any):
     """A trait that a panel's rendering sets; reading it first renders what is pending."""
@@ -67,7 +69,7 @@ class Panel(widgets.VBox):
         self._cancel()
         self._rendering = True
         try:
-            self.view.value = self.render()
+            self.view.value = f'<div class="panel">{STYLE}{self.render()}</div>'
             self.problem = self.note.value = ""
             self.busy = False
         except (ValueError, RuntimeError, OSError) as error:
