@@ -11,7 +11,7 @@ from planted import codes, recording, states, utterances
 
 from cogviz.plotting.layer_map import layer_map
 from cogviz.projection.embeddings import Map
-from cogviz.widgets.layer_map import NEAR, LayerMap
+from cogviz.widgets.layer_map import HIGH, NEAR, WIDE, LayerMap
 
 SAID = [replace(u, waveform=np.full(1600, 0.1, dtype=np.float32)) for u in utterances(sentences=8, speakers=1)]
 
@@ -53,6 +53,15 @@ def test_a_point_that_is_clicked_is_chosen_shown_and_played_once(shown: LayerMap
     shown.chosen = 3
     shown.settle()
     assert "autoplay" not in shown.view.value
+
+
+def test_points_lie_as_on_the_map_with_the_same_scale_both_ways(shown: LayerMap) -> None:
+    points = shown.points
+    laid = np.array([[WIDE * float(d.layout.left[:-1]), -HIGH * float(d.layout.top[:-1])] for d in shown.dots]) / 100
+    assert ((laid[:, 0] > 0) & (laid[:, 0] < WIDE) & (laid[:, 1] < 0) & (laid[:, 1] > -HIGH)).all()
+    ratio = np.ptp(laid, axis=0) / np.ptp(points, axis=0)
+    np.testing.assert_allclose(ratio[0], ratio[1], rtol=0.01)
+    np.testing.assert_allclose(np.corrcoef(laid.T[0], points.T[0])[0, 1], 1, atol=1e-4)
 
 
 def test_signs_tell_emotions_besides_colours_and_follow_what_is_asked(shown: LayerMap) -> None:

@@ -17,16 +17,17 @@ from cogviz.probing.record import Recording
 from cogviz.probing.targets import base
 from cogviz.projection.embeddings import Map, flat, onto, standardised, trustworthiness
 from cogviz.projection.neighbours import distances
+from cogviz.widgets import panel
 from cogviz.widgets.panel import Panel, Rendered
 
 NEAR = 5
 """Neighbours that are named."""
 
-HIGH = 420
+WIDE, HIGH = 640, 420
 """Pixels of the map."""
 
 STYLE = (
-    "<style>.layer-map{position:relative;background:#fff;border:1px solid #d5d9de;border-radius:6px;max-width:640px;overflow:hidden}"
+    "<style>.layer-map{position:relative;background:#fff;border:1px solid #d5d9de;border-radius:6px;overflow:hidden}"
     ".layer-map button{position:absolute;width:22px;height:22px;margin:-11px 0 0 -11px;padding:0;min-width:0;line-height:20px;font-size:14px;"
     "border-radius:50%;box-shadow:none}.layer-map button:focus{outline:2px solid #1d2126}</style>"
 )
@@ -91,11 +92,21 @@ class LayerMap(Panel):
         self.set_trait("layer", controls["layer"].value)
         for name, control in controls.items():
             traitlets.link((control, "value"), (self, name))
-        drawn = widgets.Box(self.dots, layout=widgets.Layout(width="100%", height=f"{HIGH}px"))
+        drawn = widgets.Box(self.dots, layout=widgets.Layout(width=f"{WIDE}px", max_width="100%", height=f"{HIGH}px"))
         drawn.add_class("layer-map")
         self.legend = widgets.HTML()
-        rows = [widgets.HBox([controls[a], controls[b]]) for a, b in (("model", "method"), ("layer", "by"))]
-        return [*rows, widgets.HTML(STYLE), drawn, self.legend, widgets.HBox([controls["chosen"], controls["playing"]])]
+        for name in ("model", "by"):
+            controls[name].style.button_width = "9em"
+        second = widgets.HBox([controls["layer"], controls["method"]])
+        return [
+            controls["model"],
+            second,
+            controls["by"],
+            widgets.HTML(STYLE),
+            drawn,
+            self.legend,
+            widgets.HBox([controls["chosen"], controls["playing"]]),
+        ]
 
     def _dot(self, number: int) -> widgets.Button:
         u = self.utterances[number]
@@ -139,7 +150,8 @@ class LayerMap(Panel):
         """Return the map as a picture, with the chosen recording, for a page on which nothing can be moved."""
         self.settle()
         found, _ = self._map(self.model, self.layer, self.method)
-        return page.figure(layer_map.layer_map, found, by=self.by, chosen=self.chosen, near=self.near) + self._card()
+        drawn = page.figure(layer_map.layer_map, found, by=self.by, chosen=self.chosen, near=self.near)
+        return f'<div class="panel">{panel.STYLE}{drawn}{self._card()}</div>'
 
     def _map(self, model: str, layer: str, method: str) -> tuple[Map, np.ndarray]:
         if (key := (model, layer, method)) not in self._maps:
@@ -156,7 +168,9 @@ class LayerMap(Panel):
 
     def _lay_out(self, found: Map) -> None:
         low, high = found.points.min(axis=0), found.points.max(axis=0)
-        shares = 4 + 92 * (found.points - low) / np.maximum(high - low, 1e-9)
+        box = np.array([WIDE, HIGH])
+        scale = (0.92 * box / np.maximum(high - low, 1e-9)).min()  # the same both ways
+        shares = 50 + 100 * scale * (found.points - (low + high) / 2) / box
         for i, (dot, (x, y)) in enumerate(zip(self.dots, shares, strict=True)):
             name = getattr(self.utterances[i], COLOURED[self.by])
             dot.layout.left, dot.layout.top = f"{x:.1f}%", f"{100 - y:.1f}%"
