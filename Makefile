@@ -35,16 +35,10 @@ format: $(STAMP)  ## put imports and code into the one format
 	$(BIN)/ruff format .
 
 notebooks: $(STAMP)  ## execute every notebook -> reports/notebooks/*.html
-	@mkdir -p reports/notebooks
-	set -e; for notebook in notebooks/*.ipynb; do \
-	  copy=reports/notebooks/$$(basename $$notebook); \
-	  $(BIN)/papermill --cwd notebooks $$notebook $$copy; \
-	  $(BIN)/python -c "import pathlib, sys; from cogviz.report import to_html; p = pathlib.Path(sys.argv[1]); \
-	    p.with_suffix('.html').write_text(to_html(p), encoding='utf-8')" $$copy; \
-	done
+	$(BIN)/python docs/make_course.py $(ARGS)
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks/README.md
 
 demo: $(STAMP)  ## start the demo in the browser
 	$(BIN)/cogviz demo $(ARGS)

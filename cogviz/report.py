@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 SECONDS = 1800
 """A cell may take as long as this; on two cores the slowest takes under a minute and a half."""
+
+SHOWN_FIRST = ["text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain"]
+"""Of several forms of a result; widgets come as HTML, too, and a page has no kernel to run them."""
 
 
 def build(output: str | Path, *, models: Sequence[str], **chosen: Any) -> Path:
@@ -97,14 +102,50 @@ def _failed_line(traceback: Sequence[str]) -> str:
     return re.sub(r"^-+> *\d+ +", "", marked[0]) if marked else "no reason given"
 
 
-def to_html(notebook: str | Path) -> str:
-    """Return an executed notebook as one page: text and results, no code, nothing that loads from a network."""
+def to_html(notebook: str | Path, *, code: bool = False) -> str:
+    """Return an executed notebook as one page that loads nothing from a network: text and results, with the `code` where that is wanted.
+
+    Of a widget the page shows how it stood at the end, as HTML.
+    """
     import nbformat
     from nbconvert import HTMLExporter
+    from traitlets.config import Config
 
     import cogviz
 
-    exporter = HTMLExporter(template_file=str(TEMPLATE), exclude_input=True, exclude_anchor_links=True)
+    config = Config(NbConvertBase={"display_data_priority": SHOWN_FIRST})
+    exporter = HTMLExporter(config=config, template_file=str(TEMPLATE), exclude_input=not code, exclude_anchor_links=True)
     node = nbformat.read(notebook, as_version=4)
-    body, _ = exporter.from_notebook_node(node, resources={"cogviz": {"version": cogviz.__version__}})
+    for cell in node.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_formulas(cell.source)
+    first = next((cell.source for cell in node.cells if cell.cell_type == "markdown"), "")
+    title = re.sub(r"[*`#]", "", first.partition("\n")[0]).strip() or "cogviz"
+    about = {"version": cogviz.__version__, "code": code, "title": title, "notebook": Path(notebook).name}
+    body, _ = exporter.from_notebook_node(node, resources={"cogviz": about})
     return str(body)
+
+
+def with_formulas(text: str) -> str:
+    """Return Markdown with its TeX formulas drawn (SVG in the colour of the text), because a page has no script that would draw them."""
+    pieces = re.split(r"(`[^`]*`)", text)  # code may have dollars of its own
+    return "".join(piece if i % 2 else _FORMULA.sub(_drawn, piece) for i, piece in enumerate(pieces))
+
+
+_FORMULA = re.compile(r"\$\$(?P<display>.+?)\$\$|(?<![\\$\w])\$(?P<inline>[^$\n]+?)\$(?![\w$])", re.DOTALL)
+
+
+def _drawn(found: re.Match[str]) -> str:
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.mathtext import math_to_image
+
+    tex = " ".join((found["display"] or found["inline"]).split())
+    target = io.StringIO()
+    try:
+        math_to_image(f"${tex}$", target, prop=FontProperties(size=12 if found["inline"] else 15), format="svg", color="#123456")
+    except ValueError:  # more TeX than matplotlib knows
+        return found[0]
+    svg = target.getvalue()[target.getvalue().index("<svg") :].replace("#123456", "currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL).replace("\n", " ")
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(tex)}" style="vertical-align:-.25em"', 1)
+    return svg if found["inline"] else f'\n\n<div class="formula">{svg}</div>\n\n'

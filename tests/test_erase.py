@@ -101,7 +101,7 @@ def test_the_run_is_that_of_hooks_in_whole_passes(listener: CogAudioListener) ->
     right = np.mean([EMOTIONS[a] == u.emotion for a, u in zip(answers, conflict, strict=True)])
     assert found[2].erased["voice"].voice.value == pytest.approx(right)
     assert found[2].whole.voice_change.value == 0
-    assert {"erased_voice_words_change", "random_words_voice", "probe_voice_before", "whole_voice"} <= {
+    assert {"lm.1_erased_voice_words_change", "lm.1_random_words_voice", "lm.1_probe_voice_before", "lm.1_whole_voice"} <= {
         row["measure"] for row in found[2].rows(data="d")
     }
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cogviz import audio, cli, tour
+from cogviz import audio, cli, report, tour
 from cogviz.eips import Answer, Chain, parse, render
 from cogviz.evaluation import dominance
 from cogviz.lime import dataset
@@ -331,3 +331,12 @@ def test_recordings_of_unknown_tone_carry_their_name_and_no_intensity() -> None:
     assert "k =" not in words
     with pytest.raises(ValueError, match="nothing to draw"):
         speech.recordings([])
+
+
+def test_formulas_are_drawn_without_a_script() -> None:
+    text = report.with_formulas("By $\\frac{a}{b}$ of it, `$HOME` and 5$.\n\n$$\\mathrm{SDI} = \\frac{w}{w + v}$$")
+    assert text.count("<svg") == 2
+    assert "currentColor" in text
+    assert "`$HOME` and 5$" in text
+    assert 'aria-label="\\frac{a}{b}"' in text
+    assert report.with_formulas("$\\nonsense{x}$") == "$\\nonsense{x}$"

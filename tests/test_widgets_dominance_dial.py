@@ -13,7 +13,6 @@ from cogviz import tour
 from cogviz.emotions import EMOTIONS, UnknownEmotion
 from cogviz.lime import dataset
 from cogviz.utterance import Utterance
-from cogviz.widgets.asking import answers, ask
 from cogviz.widgets.dominance_dial import DominanceDial, first_crossing, neutral_voices, spoken_as
 
 
@@ -67,17 +66,3 @@ def test_every_emotion_of_words_has_neutral_voices_to_start_from(pool: list[Utte
     assert {u.lexical_emotion for u in found} == set(EMOTIONS) - {"neutral"}
     other = spoken_as(found[0], "sad")
     assert (other.text, other.emotion, other.speaker) == (found[0].text, "sad", found[0].speaker)
-
-
-def test_listeners_with_one_encoder_answer_as_each_does_alone(pool: list[Utterance]) -> None:
-    from cogviz.models.listener import CogAudioListener
-
-    few = [u for u in pool if u.congruence == "conflict"][:4]
-    both = [CogAudioListener(name) for name in ("nano-baseline", "nano-aligned")]
-    together = ask(both, few)
-    for listener in both:
-        alone = np.exp(listener.scores(few, progress=False))
-        assert np.abs(together[listener.name] - alone).max() < 1e-3
-        assert listener.states == {}, "what was lent is given back"
-    table = answers(few, together["nano-aligned"])
-    assert table.answer.tolist() == [EMOTIONS[i] for i in together["nano-aligned"].argmax(axis=1)]

@@ -37,13 +37,18 @@ def bars(heard: Mapping[str, Sequence[float]], *, voice: str | None = None, word
             rows.append(
                 f'<div style="display:grid;grid-template-columns:5.2em 9em auto;gap:.5em;align-items:center;font-weight:{weight}">'
                 f'<span style="text-align:right">{name}</span><span style="background:color-mix(in srgb,currentColor 10%,transparent)">'
-                f'<span style="display:block;height:.85em;width:{100 * float(p):.1f}%;background:{emotion(name).color}"></span></span>'
+                f'<span style="display:block;height:.85em;width:{100 * float(p):.1f}%;{_filled(name)}"></span></span>'
                 f'<span style="white-space:nowrap">{percent(float(p))}{mark}</span></div>'
             )
         columns.append(f'<div style="margin:0 1.6em .6em 0"><b>{escape(listener)}</b> hears <b>{EMOTIONS[best]}</b>{"".join(rows)}</div>')
     small = f'<small style="color:{FAINT}">{escape(note)}</small>' if note else ""
     row = f'<div style="display:flex;flex-wrap:wrap">{"".join(columns)}</div>'
     return Html(f'<div class="bars" style="font-size:13px;line-height:1.5">{row}{small}</div>')
+
+
+def _filled(name: str) -> str:
+    """An emotion's colour, with an edge that a dark page shows too."""
+    return f"background:{emotion(name).color};outline:1px solid {FAINT}"
 
 
 def traces(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from cogviz.emotions import EMOTIONS
+from cogviz.emotions import EMOTIONS, emotion
 from cogviz.evaluation.threshold import STRONGEST
 from cogviz.plotting import theme
 
@@ -32,7 +32,10 @@ def dial(curves: DataFrame, *, text: str, words: str, voice: str, intensity: flo
         text: the sentence. words, voice: the emotions they carry. intensity: where the dial stands.
     """
     page, models = theme.look(), list(dict.fromkeys(curves["model"]))
-    title = f"{words.capitalize()} words in a voice that grows ever more {voice}" if words != voice else f"Words and voice are both {voice}"
+    spoken, sounding = emotion(words).adjective, emotion(voice).adjective
+    title = f"Words and voice are both {sounding}"
+    if words != voice:
+        title = f"{spoken.capitalize()} words in a voice that grows ever more {sounding}"
     subtitle = f"“{text}” One sentence by one speaker: an example, not a measurement. Dotted: chance, {100 * CHANCE:.0f}% (one of seven)."
     width = _LEFT + len(models) * _SLOT + (len(models) - 1) * _GAP + 0.4
     top = theme.heading_height(width, title, subtitle) + 0.62

@@ -75,7 +75,7 @@ class Erased:
 
     def rows(self, *, data: str) -> list[dict[str, Any]]:
         """Return every estimate as a row (`evaluation.results`)."""
-        return results.rows(self, model=self.model, data=data)
+        return [{**row, "measure": f"{self.site}_{row['measure']}"} for row in results.rows(self, model=self.model, data=data)]
 
 
 def erase(

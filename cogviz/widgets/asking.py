@@ -29,9 +29,17 @@ def ask(listeners: Sequence[Listener], utterances: Sequence[Utterance], *, progr
         return {listener.name: np.exp(listener.scores(utterances, progress=progress)) for listener in listeners}
 
 
-def answers(utterances: Sequence[Utterance], probabilities: np.ndarray) -> pd.DataFrame:
-    """Return the table that `evaluation.dominance` and `evaluation.threshold` read; the answer is the likeliest emotion."""
+def answers(utterances: Sequence[Utterance], said: np.ndarray | Sequence[str]) -> pd.DataFrame:
+    """Return the table that `evaluation.dominance` and `evaluation.threshold` read.
+
+    Args:
+        said: the emotion that was answered to each utterance, or (N, 7) probabilities, of which the likeliest is the answer.
+    """
     import pandas as pd
+
+    names = np.asarray(said)
+    if names.ndim == 2:
+        names = np.array(EMOTIONS)[names.argmax(axis=1)]
 
     return pd.DataFrame(
         {
@@ -39,7 +47,7 @@ def answers(utterances: Sequence[Utterance], probabilities: np.ndarray) -> pd.Da
             "text": [u.text for u in utterances],
             "voice": [u.emotion for u in utterances],
             "words": [u.lexical_emotion for u in utterances],
-            "answer": [EMOTIONS[i] for i in np.asarray(probabilities).argmax(axis=1)],
+            "answer": names,
             "sentence": [u.sentence for u in utterances],
             "speaker": [u.speaker for u in utterances],
             "intensity": [u.intensity for u in utterances],
@@ -55,6 +63,20 @@ def read(listener: Listener, utterances: Sequence[Utterance]) -> list[str]:
         assert heard.scores is not None
         found[text] = max(heard.scores, key=lambda name: (heard.scores or {})[name])
     return [found[u.text] for u in utterances]
+
+
+def most_telling(utterances: Sequence[Utterance], reads: np.ndarray, listens: np.ndarray) -> Utterance:
+    """Return the utterance at which two listeners part most: one is sure of the emotion of the words, the other of that of the voice.
+
+    Args:
+        utterances: conflicts. reads, listens: (N, 7) probabilities of the two.
+    """
+
+    def parted(i: int) -> float:
+        words, voice = (EMOTIONS.index(str(e)) for e in (utterances[i].lexical_emotion, utterances[i].emotion))
+        return float(reads[i, words] * listens[i, voice])
+
+    return utterances[max(range(len(utterances)), key=parted)]
 
 
 @contextmanager

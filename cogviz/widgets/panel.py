@@ -16,7 +16,7 @@ WAIT = 0.15
 
 WORKING = "working …"
 
-STYLE = "<style>.panel .players{display:flex;flex-wrap:wrap;gap:.4em 1.2em}.panel .players figure{margin:0;padding:0 0 0 .6em;max-width:22em}</style>"
+STYLE = "<style>.panel .players{display:flex;flex-wrap:wrap;gap:.4em 1.2em}.panel .players figure{margin:0;padding:0 0 0 .6em;min-width:16em;max-width:22em}</style>"
 
 
 class Rendered(traitlets.Any):
