@@ -44,7 +44,8 @@ def probes(*results: Probes, targets: Sequence[str] = ("voice_emotion", "word_em
         raise ValueError(f"nothing to draw: no probe of {' or '.join(targets)}")
     targets = [t for t in targets if any(t in r.targets for r in results)]
     page = theme.look()
-    title = _probe_title(results, targets)
+    lines = _lines(results, segments)
+    title = _probe_title(results, targets, lines)
     subtitle = (
         "Balanced accuracy of linear probes on new sentences and new speakers, with the 95% interval. Bold dashes: the model’s own answers "
         f"on the same items. n = {max(p.accuracy.n for r in results for p in r.probes):,d}."
@@ -57,7 +58,6 @@ def probes(*results: Probes, targets: Sequence[str] = ("voice_emotion", "word_em
     row = high + 0.9
     figure = theme.figure(width, top + len(targets) * row + 0.3)
     theme.heading(figure, title, subtitle)
-    lines = _lines(results, segments)
     looks = {s: (page.series[i % len(page.series)], MARKERS[i % len(MARKERS)]) for i, s in enumerate(lines)}
     for r, target in enumerate(targets):
         for c, result in enumerate(results):
@@ -79,14 +79,16 @@ def probes(*results: Probes, targets: Sequence[str] = ("voice_emotion", "word_em
     return figure
 
 
-def _probe_title(results: Sequence[Probes], targets: Sequence[str]) -> str:
+def _probe_title(results: Sequence[Probes], targets: Sequence[str], lines: Sequence[str]) -> str:
+    """What each model encodes at best, of what is drawn, and what it uses."""
     said = []
     for result in results:
         parts = []
         for target in (t for t in targets if t in result.targets):
-            best = result.best(target)
+            drawn = [p for p in result.probes if p.target == target and (p.segment in lines or p.site.startswith("encoder."))]
+            best = max(p.accuracy.value for p in drawn)
             used = f", used {100 * result.used[target].value:.0f}%" if target in result.used else ""
-            parts.append(f"{NAMES.get(target, target)} encoded {100 * best.accuracy.value:.0f}%{used}")
+            parts.append(f"{NAMES.get(target, target)} encoded {100 * best:.0f}%{used}")
         said.append(f"{result.listener}: {'; '.join(parts)}")
     return ". ".join(said)
 
