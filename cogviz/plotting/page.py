@@ -63,7 +63,7 @@ def players(variants: Mapping[str, Utterance], *, loudest: float | None = None, 
     import soundfile
 
     samples = {name: u.samples for name, u in variants.items()}
-    gain = PEAK / (loudest or max((float(np.abs(s).max()) for s in samples.values()), default=1.0))
+    gain = PEAK / (loudest or max((float(np.abs(s).max()) for s in samples.values()), default=1.0) or 1.0)
     cards = []
     for name in sorted(samples, key=lambda n: EMOTIONS.index(n) if n in EMOTIONS else len(EMOTIONS)):
         content = io.BytesIO()
