@@ -109,7 +109,7 @@ class OwnVoice(Panel):
         except (audio.AudioError, world.VocoderError) as error:
             reason = " ".join(str(error).split())
             if isinstance(error, world.VocoderError):
-                reason = f"{name}: {reason}"
+                reason = f"{name} holds no voice to look at ({reason}): a whisper or a noise has no pitch; record a spoken sentence"
             elif Path(name).suffix.lower() in FOREIGN:
                 reason = f"{name} is a video or a kind of sound that cannot be read here; make a WAV of it: ffmpeg -i {name} my.wav"
             self.refused = reason
@@ -174,7 +174,7 @@ def facts(samples: np.ndarray) -> dict[str, float]:
         "seconds": seconds,
         "pitch": float(middle),
         "range": float(12 * np.log2(high / low)),
-        "loudness": audio.level_db(heard),
+        "loudness": float(audio.level_db(heard)),
         "tempo": syllables(heard) / max(seconds, 1e-3),
     }
 
