@@ -67,6 +67,13 @@ def take_apart(utterance: Utterance) -> Heard:
     return Heard(utterance, samples, words, np.where(spoken, f0, np.nan), level_db(samples))
 
 
+def quick_f0(samples: np.ndarray) -> np.ndarray:
+    """F0 in Hz (T,) every `world.FRAME` seconds, 0 where unvoiced, by DIO: 15 times faster than `world.analyse`, which finds more of the voice."""
+    samples = np.ascontiguousarray(samples, dtype=np.float64)
+    f0, _ = world._pyworld().dio(samples, RATE, f0_floor=world.F0_FLOOR, f0_ceil=world.F0_CEILING, frame_period=world.FRAME * 1000)
+    return np.nan_to_num(f0)
+
+
 def typical(power: np.ndarray) -> float:
     """Level of the louder quarter of the frames: a click or one shouted vowel does not move it."""
     return float(np.percentile(power, 75))

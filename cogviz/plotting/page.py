@@ -52,16 +52,18 @@ def figure(draw: Callable[..., Figure], *args: Any, **kwargs: Any) -> Html:
     )
 
 
-def players(variants: Mapping[str, Utterance]) -> Html:
+def players(variants: Mapping[str, Utterance], *, loudest: float | None = None, autoplay: bool = False) -> Html:
     """Return a player a recording, under its key; an emotion stands in its colour. One gain for all, so that loud stays loud.
 
     Args:
         variants: {emotion or name: utterance}.
+        loudest: peak of the loudest recording that is ever played beside these, where it is not among them.
+        autoplay: play at once.
     """
     import soundfile
 
     samples = {name: u.samples for name, u in variants.items()}
-    gain = PEAK / max((float(np.abs(s).max()) for s in samples.values()), default=1.0)
+    gain = PEAK / (loudest or max((float(np.abs(s).max()) for s in samples.values()), default=1.0))
     cards = []
     for name in sorted(samples, key=lambda n: EMOTIONS.index(n) if n in EMOTIONS else len(EMOTIONS)):
         content = io.BytesIO()
@@ -69,7 +71,7 @@ def players(variants: Mapping[str, Utterance]) -> Html:
         colour = emotion(name).color if name in EMOTIONS else "#6B7280"
         cards.append(
             f'<figure style="--c:{colour}"><figcaption>{escape(name)}</figcaption>'
-            f'<audio controls preload="metadata" src="{_uri(content.getvalue(), "audio/flac")}"></audio></figure>'
+            f'<audio controls{" autoplay" if autoplay else ""} preload="metadata" src="{_uri(content.getvalue(), "audio/flac")}"></audio></figure>'
         )
     return Html(f'<div class="players">{"".join(cards)}</div>')
 
