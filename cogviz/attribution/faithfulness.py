@@ -18,6 +18,7 @@ from cogviz.attribution.memory import Rows
 from cogviz.attribution.paths import Path
 from cogviz.attribution.prepare import prepared
 from cogviz.attribution.units import by_unit, flat, pooled, shown, units
+from cogviz.evaluation import stimuli
 from cogviz.models.batching import in_batches, spoken_seconds
 from cogviz.models.protocol import Transparent
 from cogviz.probing.sites import decoder_of
@@ -107,7 +108,7 @@ def curves(
     """Delete and insert the parts of the input, the most relevant first, and as many at random (Petsiuk et al. 2018, arXiv 1806.07421).
 
     Args:
-        fractions: steps of a curve. draws: random orders of each utterance. block: bands and frames that belong together, of the log-mel.
+        fractions: steps of a curve. draws: random orders of each utterance, its own. block: bands and frames that belong together, of the log-mel.
     """
     memory = Rows(listener, attribution.over, at_once)
 
@@ -118,7 +119,7 @@ def curves(
             parts_of = units(way, row, block)
             score = by_unit(flat(attribution, index), parts_of)
             best = np.argsort(-score, kind="stable")
-            draw = np.random.default_rng(seed)
+            draw = np.random.default_rng(stimuli.draw(seed, attribution.utterances[index].id))
             orders = [best, best[::-1], *(draw.permutation(len(score)) for _ in range(draws))]
             counts = np.rint(np.linspace(0, 1, fractions + 1) * len(score)).astype(int)
             keep = np.ones((len(orders), len(counts), len(score)), dtype=bool)

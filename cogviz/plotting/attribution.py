@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from cogviz.attribution.paths import HOP, warped
-from cogviz.attribution.words import TRACK, by_word, hertz, tracks
-from cogviz.audio import RATE, speech_span
 from cogviz.plotting import theme
+from cogviz.plotting.attribution_sound import METHOD, against, signed, sound
 from cogviz.statistics import Estimate
+
+__all__ = ["curves", "looks", "shares", "sound", "tokens"]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from cogviz.attribution.faithfulness import Curves
     from cogviz.attribution.gradients import Attribution
     from cogviz.attribution.shares import AudioText, ToneWords
-    from cogviz.attribution.words import SpokenWord
-
-METHOD = {
-    "integrated_gradients": "integrated gradients", "gradient_x_input": "gradient × difference", "gradient_shap": "GradientSHAP",
-    "occlusion": "occlusion",
-}  # fmt: skip
 
 KIND = {
     "raw": "attention", "value_weighted": "attention × size of the values", "rollout": "rollout through the layers",
@@ -35,165 +29,81 @@ KIND = {
 }  # fmt: skip
 
 
-@theme.styled
-def sound(attribution: Attribution, index: int = 0, *, answer: str = "") -> Figure:
-    """Draw one utterance: its log-mel with the relevance over it, the relevance of each word, F0 and level beside the neutral rendering's.
-
-    Args:
-        attribution: over the log-mel. answer: what the model named, for the title.
-
-    Raises:
-        ValueError: it is not over the log-mel.
-    """
-    if attribution.over != "mel":
-        raise ValueError("only an attribution over the log-mel is drawn over it; for tokens see `tokens`")
-    u, words, page = attribution.utterances[index], by_word(attribution)[index], theme.look()
-    title = f"Which sound of which word spoke? “{u.text}”"
-    about = f"said {u.emotion}" + (f", words {u.lexical_emotion}" if u.lexical_emotion else "") + (f", heard as {answer}" if answer else "")
-    change = attribution.whole[index] - attribution.baseline[index]
-    base = "the neutral rendering" if attribution.references else "silence"
-    subtitle = f"{about}; speaker {u.speaker}. Relevance for {attribution.target} ({METHOD.get(attribution.method, attribution.method)}): "
-    subtitle += f"the sound changes it by {_signed(change)} against {base}; the relevance adds up to {_signed(attribution.sums[index])}."
-    width, left, right = 12.5, 1.0, 1.35
-    top = theme.heading_height(width, title, subtitle) + 0.15
-    heights, gap = (2.7, 1.35, 1.15, 1.0), 0.16
-    figure = theme.figure(width, top + sum(heights) + 3 * gap + 0.62)
-    theme.heading(figure, title, subtitle)
-    start = speech_span(u.samples)[0] / RATE
-    end = start + attribution.values[index].shape[1] * HOP
-    panels = []
-    for i, height in enumerate(heights):
-        axes = theme.place(figure, left, top + sum(heights[:i]) + i * gap, width - left - right, height)
-        axes.set_xlim(start, end)
-        for word in words:
-            axes.axvline(word.start, color=page.line, linewidth=0.7, zorder=1)
-        if i < len(heights) - 1:
-            axes.set_xticklabels([])
-        panels.append(axes)
-    image = _heat(panels[0], attribution, index, start, end)
-    bar = figure.colorbar(image, cax=theme.place(figure, width - right + 0.15, top + 0.3, 0.14, heights[0] - 0.6))
-    bar.set_ticks([-1, 0, 1], labels=["against", "0", "for"], size=theme.SMALL)
-    bar.outline.set_visible(False)
-    _word_bars(panels[1], words, left=width - left - right)
-    pitch, level = tracks(u)
-    at = np.arange(max(len(pitch), len(level))) * TRACK
-    panels[2].plot(at[: len(pitch)], pitch, color=page.voice, linewidth=2.2, zorder=3)
-    panels[3].plot(at[: len(level)], np.maximum(level, -60), color=page.voice, linewidth=1.6, zorder=3)
-    if attribution.references is not None:
-        frames = attribution.values[index].shape[1]
-        reference = attribution.references[index]
-        source = warped(u, reference, frames) * HOP + speech_span(reference.samples)[0] / RATE
-        other = tracks(reference)
-        when = start + (np.arange(frames) + 0.5) * HOP
-        style: dict[str, Any] = {"color": page.words, "linewidth": 1.5, "linestyle": (0, (3, 1.5)), "zorder": 2}
-        for axes, track, floor in ((panels[2], other[0], -np.inf), (panels[3], other[1], -60.0)):
-            axes.plot(when, np.maximum(track[np.minimum((source / TRACK).astype(int), len(track) - 1)], floor), **style)
-        for label, colour, y in (
-            (str(u.emotion), page.voice, 0.72),
-            ("neutral rendering", page.words, 0.42),
-            ("word by word", page.words, 0.2),
-        ):
-            shown = theme.mix(colour, page.ink, 0.25)
-            panels[2].text(1.015, y, label, transform=panels[2].transAxes, size=theme.SMALL, weight="bold", color=shown, va="center")
-    panels[2].set_ylabel("F0 (st\nover 100 Hz)")
-    panels[3].set(ylabel="level (dBFS)", xlabel="time (s)", ylim=(-60, max(-10.0, float(level.max()) + 3)))
-    for axes in panels[2:]:
-        axes.grid(True, axis="y", color=page.line)
-    return figure
-
-
-def _heat(axes: Axes, attribution: Attribution, index: int, start: float, end: float) -> Any:
-    """The log-mel in grey, relevance in colour where there is some."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LinearSegmentedColormap, Normalize
-    from scipy.ndimage import gaussian_filter
-
-    mel, page = attribution.sound[index], theme.look()
-    extent = (start, end, 0.0, float(len(mel)))
-    grey = LinearSegmentedColormap.from_list("grey", [page.paper, theme.mix(page.paper, page.muted, 0.75)])
-    axes.imshow(mel, origin="lower", aspect="auto", extent=extent, cmap=grey, zorder=0)
-    smooth = gaussian_filter(attribution.values[index], (1.5, 3.0))
-    scaled = np.clip(smooth / max(float(np.percentile(np.abs(smooth), 99.5)), 1e-12), -1, 1)
-    colours = ScalarMappable(Normalize(-1, 1), theme.diverging())
-    rgba = colours.to_rgba(np.sign(scaled) * (0.35 + 0.65 * np.abs(scaled)))
-    rgba[..., 3] = np.clip(np.abs(scaled) * 1.6, 0, 0.92)
-    axes.imshow(rgba, origin="lower", aspect="auto", extent=extent, zorder=2, interpolation="bilinear")
-    centres = hertz(len(mel))
-    wanted = [250, 500, 1000, 2000, 4000]
-    axes.set_yticks([float(np.interp(f, centres, np.arange(len(mel)) + 0.5)) for f in wanted], ["250", "500", "1k", "2k", "4k"])
-    axes.set_ylabel("frequency (Hz)")
-    return colours
-
-
-def _word_bars(axes: Axes, words: Sequence[SpokenWord], *, left: float) -> None:
-    page = theme.look()
-    less, more = theme.diverging()(0.05), theme.diverging()(0.95)
-    values = np.array([w.relevance for w in words])
-    span = max(float(np.abs(values).max()), 1e-6)
-    for word in words:
-        axes.bar(
-            word.start, word.relevance, width=word.end - word.start, align="edge", color=more if word.relevance > 0 else less,
-            edgecolor=page.paper, linewidth=1.2, zorder=2,
-        )  # fmt: skip
-        inches = (word.end - word.start) / (axes.get_xlim()[1] - axes.get_xlim()[0]) * left
-        size = theme.TEXT if theme.text_width(word.text, theme.TEXT) < inches + 0.1 else theme.TINY
-        up = word.relevance >= 0
-        axes.text(
-            (word.start + word.end) / 2, word.relevance + (0.05 if up else -0.05) * span, word.text, ha="center", va="bottom" if up else "top",
-            size=size, color=page.ink, weight="bold" if abs(word.relevance) == span else "normal",
-        )  # fmt: skip
-    axes.axhline(0, color=page.muted, linewidth=0.8)
-    axes.set_ylim(min(0.0, float(values.min())) - 0.32 * span, max(0.0, float(values.max())) + 0.32 * span)
-    axes.set_ylabel("relevance\nof the word")
-
-
 PART = {"tone": "tone", "words": "words heard", "instruction": "instruction", "perception": "answer begun"}
 
 
 @theme.styled
-def tokens(attribution: Attribution, index: int = 0, *, answer: str = "") -> Figure:
+def tokens(attribution: Attribution | Mapping[str, Attribution], index: int = 0, *, answer: str | Mapping[str, str] = "") -> Figure:
     """Draw the relevance of each token of one utterance: the tone, the words that were heard, the instruction.
+
+    Args:
+        attribution: of one model, or of several by their names, a panel each, all of the same utterances and for the same target.
+        answer: what the model named, or what each did.
 
     Raises:
         ValueError: the attribution is over the log-mel.
     """
-    if attribution.over == "mel":
+    found = dict(attribution) if isinstance(attribution, Mapping) else {"": attribution}
+    if any(a.over == "mel" for a in found.values()):
         raise ValueError("an attribution over the log-mel has no tokens; see `sound`")
-    u, where, values, page = attribution.utterances[index], attribution.places[index], attribution.values[index], theme.look()
+    named = dict(answer) if isinstance(answer, Mapping) else {name: answer for name in found}
+    first = next(iter(found.values()))
+    u, several = first.utterances[index], len(found) > 1
     title = f"Which token spoke? “{u.text}”"
-    about = f"said {u.emotion}" + (f", words {u.lexical_emotion}" if u.lexical_emotion else "") + (f", heard as {answer}" if answer else "")
-    change = attribution.whole[index] - attribution.baseline[index]
-    subtitle = (
-        f"{about}. Relevance for {attribution.target} ({METHOD.get(attribution.method, attribution.method)}); in all {_signed(change)}."
-    )
-    width, left = 13.0, 0.95
-    top = theme.heading_height(width, title, subtitle) + 0.5
-    figure = theme.figure(width, top + 2.9 + 1.25)
+    about = f"said {u.emotion}" + (f", words {u.lexical_emotion}" if u.lexical_emotion else "")
+    about += f", heard as {named['']}" if named.get("") else ""
+    subtitle = f"{about}. Relevance for {first.target} ({METHOD.get(first.method, first.method)}), against {against(first)}"
+    subtitle += "." if several else f"; in all {signed(first.whole[index] - first.baseline[index])}."
+    width, left, high, gap = 13.0, 0.95, 2.0 if several else 2.9, 1.55
+    top = theme.heading_height(width, title, subtitle) + (0.8 if several else 0.5)
+    figure = theme.figure(width, top + len(found) * high + (len(found) - 1) * gap + 1.25)
     theme.heading(figure, title, subtitle)
-    axes = theme.place(figure, left, top, width - left - 0.3, 2.9)
+    low, most = (f(float(f(a.values[index])) for a in found.values()) for f in (min, max))
+    span = max(most, 0.0) - min(low, 0.0)
+    for i, (name, one) in enumerate(found.items()):
+        axes = theme.place(figure, left, top + i * (high + gap), width - left - 0.3, high)
+        _token_bars(axes, one, index, inches=width - left - 0.3)
+        axes.set_ylim(min(low, 0.0) - 0.06 * span, max(most, 0.0) + 0.06 * span)
+        if several:
+            change = signed(one.whole[index] - one.baseline[index])
+            axes.set_title(f"{name}{', hears ' + named[name] if named.get(name) else ''}: in all {change}", pad=24)
+    return figure
+
+
+def _token_bars(axes: Axes, attribution: Attribution, index: int, *, inches: float) -> None:
+    """One bar a token, and over each segment its sum."""
+    (pieces, names, values), page = attributed(attribution, index), theme.look()
     colours = {"tone": page.voice, "words": page.words, "instruction": page.series[5]}
-    axes.bar(range(len(values)), values, width=0.8, color=[colours.get(s, page.series[2]) for s in where.segments])
-    pieces = [theme.plain(p).strip() or "·" for p in where.pieces]
-    axes.set_xticks(range(len(values)), pieces, rotation=90, fontsize=theme.SMALL)
+    axes.bar(range(len(values)), values, width=0.8, color=[colours.get(s, page.series[2]) for s in names])
+    axes.set_xticks(range(len(values)), [theme.plain(p).strip() or "·" for p in pieces], rotation=90, fontsize=theme.SMALL)
     axes.set(xlim=(-0.7, len(values) - 0.3), ylabel="relevance")
     axes.axhline(0, color=page.muted, linewidth=0.8)
     axes.tick_params(axis="x", length=0)
-    edges = [0, *(i for i in range(1, len(values)) if where.segments[i] != where.segments[i - 1]), len(values)]
+    edges = [0, *(i for i in range(1, len(values)) if names[i] != names[i - 1]), len(values)]
     runs = list(itertools.pairwise(edges))
-    largest = {where.segments[a]: (a, b) for a, b in sorted(runs, key=lambda run: run[1] - run[0])}
+    largest = {names[a]: (a, b) for a, b in sorted(runs, key=lambda run: run[1] - run[0])}
     for start, stop in runs:
-        name = PART.get(where.segments[start], where.segments[start])
-        total = float(values[where.of(where.segments[start])].sum())
-        slot = (stop - start) * (width - left - 0.3) / len(values)
-        label = f"{name} {_signed(total)}"
+        segment = names[start]
+        label = f"{PART.get(segment, segment)} {signed(float(values[np.array(names) == segment].sum()))}"
         if start:
             axes.axvline(start - 0.5, color=page.line, linewidth=1)
-        if theme.text_width(label, theme.TEXT, "bold") < slot + 0.5 and largest[where.segments[start]] == (start, stop):
+        wide, slot = theme.text_width(label, theme.TEXT, "bold"), (stop - start) * inches / len(values)
+        if wide < slot + 0.5 and largest[segment] == (start, stop):
+            last = stop == len(values) and wide > slot
             axes.text(
-                (start + stop - 1) / 2, 1.03, label, transform=axes.get_xaxis_transform(), ha="center", va="bottom", size=theme.TEXT,
-                weight="bold", color=theme.mix(colours.get(where.segments[start], page.series[2]), page.ink, 0.3),
+                stop - 0.3 if last else (start + stop - 1) / 2, 1.03, label, transform=axes.get_xaxis_transform(), va="bottom",
+                ha="right" if last else "center", size=theme.TEXT, weight="bold",
+                color=theme.mix(colours.get(segment, page.series[2]), page.ink, 0.3),
             )  # fmt: skip
-    return figure
+
+
+def attributed(attribution: Attribution, index: int) -> tuple[list[str], list[str], np.ndarray]:
+    """Return (pieces, segments, values) of the places of an utterance that the attribution is over: of the sound, the text, or both."""
+    where = attribution.places[index]
+    sound = where.of("tone", "words")
+    there = {"audio": sound, "text": ~sound}.get(attribution.over, np.ones_like(sound))
+    kept = [(p, s) for p, s, k in zip(where.pieces, where.segments, there, strict=True) if k]
+    return [p for p, _ in kept], [s for _, s in kept], attribution.values[index][there]
 
 
 @theme.styled
@@ -341,10 +251,9 @@ def curves(found: Sequence[Curves], *, title: str = "Do the methods find what co
     return figure
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
-
-
 def _whisker(axes: Axes, x: float, e: Estimate) -> None:
+    """The interval, with a rim of the page's colour so that it shows on a bar as dark as itself."""
+    page = theme.look()
     if np.isfinite(e.low) and np.isfinite(e.high):
-        axes.plot([x, x], [e.low, e.high], color=theme.look().ink, linewidth=1.3, zorder=4, solid_capstyle="butt")
+        for colour, width in ((page.paper, 3.6), (page.ink, 1.4)):
+            axes.plot([x, x], [e.low, e.high], color=colour, linewidth=width, zorder=4, solid_capstyle="butt")
