@@ -19,8 +19,10 @@ def _scores(named: Sequence[str | None], sure: float) -> np.ndarray:
 
 
 def _beats_chance(row: Mapping[str, Any]) -> bool:
-    known = [row.get(name) for name in ("low", "chance")]
-    return all(x is not None and math.isfinite(x) for x in known) and known[0] > known[1]
+    low, chance = row.get("low"), row.get("chance")
+    if low is None or chance is None or not math.isfinite(low) or not math.isfinite(chance):
+        return False
+    return bool(low > chance)
 
 
 def _rows() -> list[tuple[dict[str, Any]]]:
