@@ -20,7 +20,9 @@ def _scores(named: Sequence[str | None], sure: float) -> np.ndarray:
 
 def _beats_chance(row: Mapping[str, Any]) -> bool:
     low, chance = row.get("low"), row.get("chance")
-    return low is not None and chance is not None and math.isfinite(low) and math.isfinite(chance) and bool(low > chance)
+    if low is None or chance is None or not math.isfinite(low) or not math.isfinite(chance):
+        return False
+    return bool(low > chance)
 
 
 def _rows() -> list[tuple[dict[str, Any]]]:

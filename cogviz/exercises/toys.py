@@ -24,17 +24,29 @@ class ByRule(Naming):
     """
 
     def __init__(
-        self, name: str, hear: Callable[[Utterance], str], read: Callable[[str], str] | None = None, *, sure: float = 0.94
+        self,
+        name: str,
+        hear: Callable[[Utterance], str],
+        read: Callable[[str], str] | None = None,
+        *,
+        sure: float = 0.94,
     ) -> None:
-        self.name, self.hear, self.text, self.sure = name, hear, read or (lambda text: "neutral"), sure
+        self.name, self.sure = name, sure
+        self.hear, self.text = hear, read or (lambda text: "neutral")
 
     @property
     def fingerprint(self) -> str:
-        """Another rule, another fingerprint: answers that were kept are not taken for its own."""
-        codes = [getattr(rule, "__code__", None) for rule in (self.hear, self.text)]
-        return fingerprint(self.name, *(f"{c.co_code!r} {c.co_consts} {c.co_names}" for c in codes if c is not None))
+        """Another rule, another fingerprint, so that no old answer is kept for it."""
+        codes = [rule.__code__ for rule in (self.hear, self.text)]
+        rules = [f"{c.co_code!r} {c.co_consts} {c.co_names}" for c in codes]
+        return fingerprint(self.name, *rules)
 
-    def scores(self, utterances: Sequence[Utterance], *, progress: bool = True) -> np.ndarray:
+    def scores(
+        self,
+        utterances: Sequence[Utterance],
+        *,
+        progress: bool = True,
+    ) -> np.ndarray:
         """(N, 7) log p of the emotions of what is heard."""
         return self._scores([self.hear(u) for u in utterances])
 
@@ -43,6 +55,8 @@ class ByRule(Naming):
         return self._scores([self.text(t) for t in texts])
 
     def _scores(self, named: Sequence[str]) -> np.ndarray:
-        p = np.full((len(named), len(EMOTIONS)), (1 - self.sure) / (len(EMOTIONS) - 1))
-        p[np.arange(len(named)), [EMOTIONS.index(e) for e in named]] = self.sure
+        others = (1 - self.sure) / (len(EMOTIONS) - 1)
+        p = np.full((len(named), len(EMOTIONS)), others)
+        for row, name in zip(p, named, strict=True):
+            row[EMOTIONS.index(name)] = self.sure
         return np.log(p)

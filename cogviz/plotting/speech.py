@@ -40,15 +40,15 @@ def cell(variants: dict[str, Utterance]) -> Figure:
 
 
 @theme.styled
-def recordings(utterances: Sequence[Utterance]) -> Figure:
-    """Draw recordings whose emotion nobody knows as `cell` draws variants, each under its id.
+def recordings(utterances: Sequence[Utterance], *, title: str = "") -> Figure:
+    """Draw recordings whose emotion nobody knows as `cell` draws variants, each under its id; `title`: "" for one of our own.
 
     Raises `ValueError` where there is none.
     """
     if not utterances:
         raise ValueError("nothing to draw: no recordings")
     heard = {u.id: hearing.take_apart(u) for u in utterances}
-    title = f"Your recording: {utterances[0].id}" if len(heard) == 1 else f"Your {len(heard)} recordings"
+    title = title or (f"Your recording: {utterances[0].id}" if len(heard) == 1 else f"Your {len(heard)} recordings")
     return _panels(heard, title, "Waveform, mel spectrogram and pitch (F0).")
 
 

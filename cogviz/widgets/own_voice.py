@@ -141,9 +141,10 @@ class OwnVoice(Panel):
         self.answers = {name: EMOTIONS[int(p.argmax())] for name, p in self.probabilities.items()}
         lines = "".join(f'<p role="alert"><b>{escape(line)}</b></p>' for line in (self.refused, *self.notices) if line)
         bars = live.bars({name: p.tolist() for name, p in self.probabilities.items()}) if self.probabilities else ""
-        shown = replace(self.voice, id=self.title)
-        drawn = page.figure(speech.recordings, [shown])
-        return f"{lines}<p>{escape(said)}</p>{page.players({self.title: self.voice})}<p>{told(self.facts)}</p>{bars}{drawn}"
+        shown = replace(self.voice, id="sound and pitch")
+        drawn = page.figure(speech.recordings, [shown], title=f"{'Your recording' if self.own else 'The shipped clip'}: how it is said")
+        heard = page.players({self.title if self.own else "the shipped clip": self.voice})
+        return f"{lines}<p>{escape(said)}</p>{heard}<p>{told(self.facts)}</p>{bars}{drawn}"
 
 
 def _read(path: Path, name: str) -> audio.Recording:
