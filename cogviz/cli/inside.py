@@ -247,4 +247,11 @@ def _project(options: argparse.Namespace) -> int:
         rows += neighbours.neighbourhoods(recording, segment=segment).rows(data=name)
         recordings += [recording] * len(sites)
         places += sites
-    return _done(options, rows, lambda: figures.maps(embeddings.stages(recordings, places, segment=segment, method=options.method)))
+    return _done(
+        options,
+        rows,
+        lambda: figures.maps(
+            embeddings.stages(recordings, places, segment=segment, method=options.method),
+            title=f"What organises the states of the {segment}?",
+        ),
+    )
