@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from cogviz.demo import texts
+from cogviz.demo import api, texts
 from cogviz.demo.engine import Engine
-from cogviz.demo.tabs import listen
+from cogviz.demo.tabs import about, compare, conflict, listen, why
 
 QUEUE = 32
 """Questions that may wait; further ones are told to come back."""
@@ -23,17 +23,18 @@ def build(engine: Engine) -> gr.Blocks:
         gr.Markdown(f"# {texts.TITLE}")
         gr.Markdown(texts.LEAD, elem_id="lead")
         settable: dict[str, dict[str, Any]] = {}
-        with gr.Tabs(selected="listen") as tabs:
+        with gr.Tabs(selected="listen", overflow_behavior="wrap") as tabs:
             for name, build_tab in _tabs().items():
                 with gr.Tab(texts.TABS[name], id=name):
                     settable[name] = build_tab(engine)
+        api.build(engine)
         _links(page, tabs, settable)
     page.queue(max_size=QUEUE, default_concurrency_limit=4)
     return page
 
 
 def _tabs() -> dict[str, Any]:
-    return {"listen": listen.build}
+    return {"listen": listen.build, "conflict": conflict.build, "why": why.build, "compare": compare.build, "about": about.build}
 
 
 def _links(page: gr.Blocks, tabs: gr.Tabs, settable: dict[str, dict[str, Any]]) -> None:

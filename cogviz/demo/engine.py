@@ -146,6 +146,7 @@ class Engine:
         self.sounds = Sounds(pool or dataset.read(tour.samples()))
         self._lock = threading.Lock()
         self._loaded: dict[str, CogAudioListener] = {x.name: x for x in listeners}
+        self.recorded: dict[str, Any] = {}  # {listener: states of the shipped recordings}, for `why`
         self._dials: OrderedDict[tuple[str, str], Dialled] = OrderedDict()
         self._paths = {} if listeners else {zoo.folder(m).name: str(m) for m in models}
         self.pair: tuple[str, ...] = tuple(self._loaded or self._paths)

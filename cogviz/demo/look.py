@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cogviz.emotions import EMOTIONS, emotion
 from cogviz.plotting.theme import DARK, LIFT, LIGHT, Look, mix
@@ -21,9 +21,11 @@ def theme() -> Base:
     from gradio.themes.utils import colors, fonts, sizes
 
     def ramp(name: str, base: str) -> colors.Color:
+        names = ("c50", "c100", "c200", "c300", "c400", "c500", "c600", "c700", "c800", "c900", "c950")
         light = [mix(base, "#FFFFFF", share) for share in (0.95, 0.88, 0.76, 0.6, 0.42, 0.2)]
         dark = [mix(base, "#000000", share) for share in (0.0, 0.2, 0.4, 0.55, 0.7)]
-        return colors.Color(*light, *dark, name=name)
+        steps: dict[str, Any] = dict(zip(names, (*light, *dark), strict=True))
+        return colors.Color(name=name, **steps)
 
     made = Base(
         primary_hue=ramp("voice", LIGHT.voice),
@@ -60,7 +62,7 @@ def theme() -> Base:
             f"checkbox_background_color_selected{suffix}": page.words,
             f"checkbox_border_color_selected{suffix}": page.words,
             f"button_primary_background_fill{suffix}": page.voice,
-            f"button_primary_background_fill_hover{suffix}": mix(page.voice, page.words, 0.35),
+            f"button_primary_background_fill_hover{suffix}": mix(page.voice, page.words, 0.15),
             f"button_primary_text_color{suffix}": page.paper,
             f"button_primary_border_color{suffix}": page.voice,
             f"button_secondary_background_fill{suffix}": page.paper,

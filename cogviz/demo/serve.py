@@ -123,7 +123,8 @@ def _headers() -> list[Any]:
         (b"permissions-policy", b"camera=(), geolocation=(), microphone=(self)"),
         (
             b"content-security-policy",
-            b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' data: blob: ws: wss:; object-src 'none'; base-uri 'self'",
+            b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' data: blob: ws: wss:; "
+            b"object-src 'none'; base-uri 'self'",
         ),
     ]
 

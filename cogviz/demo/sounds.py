@@ -28,7 +28,7 @@ BYTES = 10 * 2**20
 """The largest file that is taken."""
 
 KEPT, FORGET = 6, 600.0
-"""Recordings that were taken apart and stay in memory, and the seconds after which one is forgotten; nothing of a visitor's goes to a disk of ours."""
+"""Recordings that were taken apart and stay in memory, and the seconds after which one is forgotten."""
 
 MIX = 7
 """Sentences of each kind that are offered."""

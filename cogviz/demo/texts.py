@@ -38,6 +38,7 @@ SEVEN_ABOUT = "The same words seven times. Which model follows the voice?"
 SEVEN_SAID = "{model} names the voice in {right} of {of}."
 SEVEN_NOTE = "One sentence, an example. The figures of the models are in the gauge above, on speech that they were not trained on."
 EXAMPLES = "Try one of these"
+EXAMPLE = "{words} words, {voice} voice"
 LINK = "Copy a link to this"
 LINKED = "Link copied. A recording of your own is not in it."
 SAVE = "Save: figure, data, sound"
@@ -73,8 +74,8 @@ WHY_PARTS = {
 WHY_NOTES = {
     "sound": "Rust speaks for the voice's emotion, teal against it. Integrated gradients against the neutral reading of the same sentence.",
     "looks": "Attention is where a model looks, and not what it uses. Of one recording.",
-    "layers": "States of this recording are put into the neutral reading of the same words, layer by layer. Where the answer turns, the layer carries "
-    "what decides. Of one pair, an example.",
+    "layers": "States of this recording are put into the neutral reading of the same words, layer by layer. Where the answer turns, the "
+    "layer carries what decides. Of one pair, an example.",
     "map": "What the model's connector makes of the tone, in two dimensions. Neighbours mean something, axes do not.",
 }
 
@@ -82,6 +83,8 @@ COMPARE_LEAD = "Two recordings to one model, one recording to two models, or bot
 SIDES = ("First", "Second")
 COMPARE_ASK = "Compare"
 SOUND_OF_BOTH = "How they sound"
+SOUND_KEY = "dotted: the first; coloured: the second"
+WHY_NO_WORDS = "The model hears no words in this recording, so nothing can be told by word."
 
 ABOUT = """
 ### What this is
@@ -124,19 +127,34 @@ from gradio_client import Client, handle_file
 
 client = Client("http://127.0.0.1:7860")
 print(client.predict(api_name="/sentences"))
-rows = client.predict("It's hopeless, said the doctor, and my husband wept.", "angry", "high", None, "reason", api_name="/listen")
-own = client.predict("", "happy", "mid", handle_file("me.wav"), "reason", api_name="/listen")
+words = "It's hopeless, said the doctor, and my husband wept."
+rows = client.predict(words, "angry", "high", None, api_name="/listen")
+own = client.predict("", "happy", "mid", handle_file("me.wav"), api_name="/listen")
 ```
 
 ```javascript
 import { Client } from "@gradio/client";
 
 const client = await Client.connect("http://127.0.0.1:7860");
-const answers = client.submit("/listen", ["It's hopeless, said the doctor, and my husband wept.", "angry", "high", null, "reason"]);
-for await (const message of answers) if (message.type === "data") console.log(message.data[0]);
+const words = "It's hopeless, said the doctor, and my husband wept.";
+const answers = client.submit("/listen", [words, "angry", "high", null]);
+for await (const message of answers)
+  if (message.type === "data") console.log(message.data[0]);
 ```
 
 `/listen` streams: every message holds the answers as far as they are written. `GET /health` says whether the models are loaded.
 """
+
+ENDPOINTS = {
+    "sentences": "The sentences on offer, and the emotion that their words carry.",
+    "models": "The models that answer side by side, those on offer, and the voices.",
+    "variant": "A sentence, or your recording, spoken in another voice: a WAV file.",
+    "listen": "What two models answer to a sentence, or to your recording, in a voice; streams while they write.",
+    "seven": "What two models answer to all seven voices of a sentence or recording; one model after the other.",
+    "conflict": "Probabilities of the voice's and the words' emotion while a voice grows, and the threshold.",
+    "why": "Relevance by word, attention, and what each layer carries, for one model; streams what is found.",
+    "compare": "Two recordings to two models (or the same); streams while they write.",
+    "files": "Figure (PNG), answers (JSON) and sound (WAV) of what /listen says.",
+}
 
 OOPS = "Something went wrong on our side; it has been noted. Try again, or with another recording."

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cogviz.eips import STEPS, begun
 from cogviz.emotions import EMOTIONS, emotion
 from cogviz.evaluation.threshold import STRONGEST
@@ -19,14 +21,25 @@ from cogviz.plotting.page import Html, percent, share
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cogviz.attribution.attention import Looks
     from cogviz.evaluation.dominance import Following
+    from cogviz.probing.patch import Patching
 
 STEP_NAMES = dict(zip(STEPS, ("Perception", "Intent", "Psychology", "Strategy"), strict=True))
+
+PLACES = {
+    "tone": "tone of voice",
+    "words": "words heard",
+    "instruction": "instruction",
+    "perception": "answer so far",
+    "last": "last place",
+}
+"""Parts of a passage, as a visitor calls them."""
 
 FOLLOWED = {
     "voice": "followed the voice",
     "words": "followed the words",
-    "both": "heard what words and voice both say",
+    "both": "words and voice agree",
     "neither": "followed neither",
     "right": "heard the voice",
     "wrong": "misheard the voice",
@@ -48,8 +61,12 @@ def followed(claimed: str | None, *, voice: str | None, words: str | None) -> st
 
 def swatch(name: str | None) -> str:
     """The colour of an emotion as a small square; grey where there is none."""
-    colour = emotion(name).color if name in EMOTIONS else "#8E939B"
-    return f'<i class="swatch" style="background:{colour}"></i>'
+    return f'<i class="swatch" style="background:{colour(name)}"></i>'
+
+
+def colour(name: str | None) -> str:
+    """An emotion's colour: the page's own variable where it has one, which may be lighter on a dark page."""
+    return f"var(--{name},{emotion(str(name)).color})" if name in EMOTIONS else "#8E939B"
 
 
 def answer(listener: str, text: str, *, claimed: str | None = None, verdict: str = "", about: str = "", done: bool = True) -> Html:
@@ -102,8 +119,8 @@ def gauge(
             said = f"{name}: {percent(by_voice)} for the voice's {voice}, {percent(by_words)} for the words' {words}"
             drawn = (
                 f'<div class="needle" role="img" aria-label="{escape(said)}">'
-                f'<span class="half" style="left:0;background:{emotion(str(words)).color}"></span>'
-                f'<span class="half" style="left:50%;background:{emotion(str(voice)).color}"></span>'
+                f'<span class="half" style="left:0;background:{colour(words)}"></span>'
+                f'<span class="half" style="left:50%;background:{colour(voice)}"></span>'
                 f'<span class="hand" style="left:{100 * at:.1f}%"></span></div>'
                 f'<div class="ends"><span>words: {words} {percent(by_words)}</span><span>voice: {voice} {percent(by_voice)}</span></div>'
             )
@@ -139,9 +156,10 @@ def dial(curves: pd.DataFrame, *, words: str, voice: str, intensity: float | Non
             if kind == "words" and words == voice:
                 continue
             points = " ".join(f"{_x(a):.1f},{_y(float(b)):.1f}" for a, b in zip(k, rows[kind], strict=True))
-            colour = emotion(label).color
             halo = f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-opacity=".25" stroke-width="5"/>'
-            parts.append(f'{halo}<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="3" stroke-dasharray="{dash}"/>')
+            parts.append(
+                f'{halo}<polyline points="{points}" fill="none" stroke="{colour(label)}" stroke-width="3" stroke-dasharray="{dash}"/>'
+            )
         if math.isfinite(threshold):
             x = _x(threshold)
             parts.append(
@@ -196,3 +214,41 @@ def _grid() -> str:
         anchor = "start" if k == 0 else "end" if k == 1.5 else "middle"
         parts.append(f'<text x="{_x(k):.1f}" y="{TOP + H + 18}" font-size="12" text-anchor="{anchor}" fill="{FAINT}">{name}</text>')
     return "".join(parts)
+
+
+def layers(found: Patching) -> Html:
+    """Return how much of a voice's effect each layer and part of the passage carries, of the first pair, as a table of shades.
+
+    Args:
+        found: by segment, along the residual stream; the effect is on the log-odds of the donor's emotion over the base's.
+    """
+    from cogviz.probing.effects import log_odds
+
+    base, donor, patched = (log_odds(x, found.moves)[0] for x in (found.base, found.donor, found.patched))
+    whole = float(donor - base)
+    names = [c for c in found.columns if c not in ("before", "all") and not np.isnan(patched[:, found.columns.index(c)]).all()]
+    head = "".join(f'<th scope="col">{PLACES.get(c, c)}</th>' for c in names)
+    body = []
+    for i, site in reversed(list(enumerate(found.sites))):
+        cells = []
+        for c in names:
+            effect = (float(patched[i, found.columns.index(c)]) - float(base)) / whole if abs(whole) > 1e-6 else 0.0
+            effect = round(effect, 2) + 0.0  # no -0%
+            shade = round(100 * min(max(effect, 0.0), 1.0))
+            ink = "var(--paper)" if shade > 55 else "inherit"
+            cells.append(f'<td style="background:color-mix(in srgb,var(--ink) {shade}%,transparent);color:{ink}">{percent(effect)}</td>')
+        body.append(f'<tr><th scope="row">{site.replace("lm.", "layer ").replace("connector", "into the model")}</th>{"".join(cells)}</tr>')
+    return Html(f'<table class="shades"><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>')
+
+
+def looks(found: Looks) -> Html:
+    """Return where the deciding place looks, a bar a segment; a line marks the segment's share of the places."""
+    rows = []
+    for name, e in found.share.items():
+        null = "" if e.chance is None else f'<i class="null" style="left:{100 * e.chance:.1f}%"></i>'
+        rows.append(
+            f'<span>{PLACES.get(name, name)}</span><span class="bar"><b style="width:{100 * e.value:.1f}%"></b>{null}</span>'
+            f"<span>{percent(e.value)}</span>"
+        )
+    note = "lines: the segment's share of all places, attention spread evenly"
+    return Html(f'<div class="lookbars">{"".join(rows)}</div><small class="faint">{note}</small>')

@@ -12,13 +12,14 @@ import gradio as gr
 from cogviz.demo import texts
 from cogviz.demo.engine import ERRORS, Engine
 from cogviz.emotions import INTENSITIES
+from cogviz.plotting.theme import LIGHT
 
 MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "models", "concurrency_limit": 1}
 """Of every event that asks a model: one after the other, in the order of the clicks; who waits sees the place in the queue."""
 
 SOUND_QUEUE: dict[str, Any] = {"concurrency_id": "sounds", "concurrency_limit": 2}
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "api_name": "page"}
 """Events of the page itself; programs have `api`."""
 
 
@@ -81,6 +82,14 @@ def strength_choices() -> list[tuple[str, str]]:
 def recording(label: str = texts.RECORDING) -> gr.Audio:
     """A place for a visitor's recording: a file or the microphone."""
     return gr.Audio(label=label, sources=["upload", "microphone"], type="filepath", buttons=[])
+
+
+def player(elem_id: str) -> gr.Audio:
+    """A player that starts when it gets a sound; hidden until then."""
+    waves = gr.WaveformOptions(waveform_color=LIGHT.series[5], waveform_progress_color=LIGHT.words, show_recording_waveform=True)
+    return gr.Audio(
+        label=texts.VOICE, interactive=False, buttons=["download"], autoplay=True, visible=False, elem_id=elem_id, waveform_options=waves
+    )
 
 
 def link(button: gr.Button, tab: str, names: Sequence[str], values: Sequence[Any]) -> None:

@@ -14,6 +14,7 @@ from cogviz.demo.tabs.common import (
     MODEL_QUEUE,
     PRIVATE,
     link,
+    player,
     recording,
     sentence_choices,
     sentence_of,
@@ -39,7 +40,7 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
             examples = [gr.Button(said, size="sm", elem_classes="quiet") for *_, said in texts.LISTEN_EXAMPLES]
         with gr.Column(scale=7, min_width=280):
             told = gr.HTML("", elem_id="told")
-            player = gr.Audio(label=texts.VOICE, interactive=False, buttons=["download"], autoplay=True, elem_id="player", visible=False)
+            sounds = player("player")
             said = gr.HTML(view.EMPTY, elem_id="answers")
             needles = gr.HTML("", elem_id="needles")
     with gr.Row():
@@ -67,7 +68,7 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
         rows = tour.answer_rows(heard, {"": spoken.utterance})
         return gr.Files(view.files(last.rows(), spoken.utterance, figures.cell_table, rows), visible=True)
 
-    outputs = [told, player, said, needles]
+    outputs = [told, sounds, said, needles]
     run: dict[str, Any] = {"outputs": outputs, "show_progress": "minimal", "show_progress_on": said, **MODEL_QUEUE, **PRIVATE}
     hear.click(shown(say), asked, **run)
     for button, (words, sounding, k, _) in zip(examples, texts.LISTEN_EXAMPLES, strict=True):
