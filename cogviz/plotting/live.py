@@ -36,7 +36,7 @@ def bars(heard: Mapping[str, Sequence[float]], *, voice: str | None = None, word
             weight = "700" if i == best else "400"
             mark = f' <small style="color:{FAINT}">◄ {marks[name]}</small>' if marks[name] else ""
             rows.append(
-                f'<div style="display:grid;grid-template-columns:5.2em 9em auto;gap:.5em;align-items:center;font-weight:{weight}">'
+                f'<div style="display:grid;grid-template-columns:5.2em minmax(4em,9em) auto;gap:.5em;align-items:center;font-weight:{weight}">'
                 f'<span style="text-align:right">{name}</span><span style="background:color-mix(in srgb,currentColor 10%,transparent)">'
                 f'<span style="display:block;height:.85em;width:{100 * float(p):.1f}%;{_filled(name)}"></span></span>'
                 f'<span style="white-space:nowrap">{percent(float(p))}{mark}</span></div>'

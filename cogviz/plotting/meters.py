@@ -158,7 +158,7 @@ def dial(curves: pd.DataFrame, *, words: str, voice: str, intensity: float | Non
             points = " ".join(f"{_x(a):.1f},{_y(float(b)):.1f}" for a, b in zip(k, rows[kind], strict=True))
             halo = f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-opacity=".25" stroke-width="5"/>'
             parts.append(
-                f'{halo}<polyline points="{points}" fill="none" stroke="{colour(label)}" stroke-width="3" stroke-dasharray="{dash}"/>'
+                f'{halo}<polyline points="{points}" fill="none" style="stroke:{colour(label)}" stroke-width="3" stroke-dasharray="{dash}"/>'
             )
         if math.isfinite(threshold):
             x = _x(threshold)

@@ -12,7 +12,6 @@ from cogviz import audio
 from cogviz.demo import texts, view
 from cogviz.demo.engine import VOICES, Engine, Said
 from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, recording, sentence_choices, sentence_of, shown, strength_choices
-from cogviz.emotions import emotion
 from cogviz.lime import world
 from cogviz.plotting import live, meters, page, speech
 from cogviz.widgets import emotion_morph
@@ -93,10 +92,10 @@ def _sound(both: tuple[Said, Said]) -> str:
     drawn = live.traces(
         before,
         now,
-        color=emotion(second.emotion or "neutral").color,
+        color=meters.colour(second.emotion or "neutral"),
         seconds=max(len(first.samples), len(second.samples)) / audio.RATE,
         units={"pitch": "Hz", "loudness": "dBFS"},
         frame=world.FRAME,
         said=texts.SOUND_KEY,
     )
-    return f'<section class="part"><h3>{texts.SOUND_OF_BOTH}</h3>{drawn}</section>'
+    return f'<section class="part"><h3>{texts.SOUND_OF_BOTH}</h3><div class="scroll wide" tabindex="0">{drawn}</div></section>'
