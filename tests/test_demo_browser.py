@@ -99,7 +99,7 @@ def test_the_answers_of_both_models_appear(browser: Any, url: str, screenshots: 
     assert page.locator("#answers .verdict.words").count() == 1
     assert page.locator("#answers .verdict.voice").count() == 1
     page.locator("#seven").click()
-    page.locator("#table .grid7 .hit").first.wait_for()
+    page.locator("#table .head", has_text="nano-aligned").wait_for()
     page.screenshot(path=screenshots / f"listen-{size}-{look}.png", full_page=True)
     visit.close()
 

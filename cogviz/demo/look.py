@@ -85,5 +85,14 @@ def _variables(page: Look) -> str:
 
 def css() -> str:
     """Return the style of the page."""
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    style = _read("page.css")
     return f":root{{{_variables(LIGHT)}}}.dark{{{_variables(DARK)}}}{style}"
+
+
+def head() -> str:
+    """Return what goes into the page's head: rules for a phone, which Gradio would rewrite if they were part of `css`."""
+    return f"<style>{_read('phone.css')}</style>"
+
+
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

@@ -71,6 +71,7 @@ def start(
         quiet=quiet,
         theme=look.theme(),
         css=look.css(),
+        head=look.head(),
         footer_links=["api", "settings"],
         favicon_path=str(Path(__file__).with_name("favicon.svg")),
         enable_monitoring=False,
