@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import soundfile
 
 RATE = 16_000
 """Samples a second of everything inside cogviz: what Whisper's log-mel expects."""
@@ -22,6 +26,10 @@ CLIPPED, QUIET, SILENT = 0.005, -50.0, -80.0
 
 LOUDEST = 100.0
 """No float recording peaks 40 dB above full scale; one that does holds integers."""
+
+
+MAX_RATE, BLOCK = 384_000, 65_536
+"""Samples a second that no microphone exceeds, and frames that are read at once."""
 
 
 class AudioError(ValueError):
@@ -42,8 +50,11 @@ class Recording:
         return len(self.samples) / RATE
 
 
-def read(path: str | Path, *, max_seconds: float = MAX_SECONDS) -> Recording:
+def read(path: str | Path, *, max_seconds: float = MAX_SECONDS, cut: bool = False, name: str = "") -> Recording:
     """Read a recording of any format that libsndfile knows (WAV, FLAC, MP3, OGG, AIFF; the content counts, not the file's name).
+
+    Args:
+        cut: keep the first `max_seconds` of a longer recording, with a notice. name: what messages call it; "": its path.
 
     Raises:
         AudioError: missing, a folder, not audio, empty, silent, NaN, shorter than 0.1 s or longer than `max_seconds`.
@@ -51,20 +62,38 @@ def read(path: str | Path, *, max_seconds: float = MAX_SECONDS) -> Recording:
     import soundfile
 
     path = Path(path)
+    name = name or str(path)
     if path.is_dir():
         raise AudioError(f"{path} is a folder; give the recordings in it, for example {path}/*.wav")
     if not path.exists():
         raise AudioError(f"{path} does not exist; check the path")
+    notices: tuple[str, ...] = ()
     try:
-        with soundfile.SoundFile(path) as file:
-            seconds = file.frames / file.samplerate
+        with open(path, "rb") as content, soundfile.SoundFile(content) as file:  # without its name, so that the content counts
+            seconds, rate = file.frames / file.samplerate, file.samplerate
+            if seconds > max_seconds and not cut:
+                raise AudioError(f"{name} is {_duration(seconds)} long; the limit is {max_seconds:g} s: cut out the sentence you want")
+            if rate > MAX_RATE:
+                raise AudioError(f"{name} has {rate:,} samples a second; the limit is {MAX_RATE:,}: export it at 48,000")
             if seconds > max_seconds:
-                raise AudioError(f"{path} is {_duration(seconds)} long; the limit is {max_seconds:g} s: cut out the sentence you want")
-            samples = file.read(dtype="float32", always_2d=True)
-            rate = file.samplerate
-    except (soundfile.LibsndfileError, EOFError, OSError, TypeError) as error:  # TypeError: a name in .raw
-        raise AudioError(f"{path} cannot be read as audio ({error}); give a WAV, FLAC, MP3, OGG or AIFF file") from None
-    return from_array(samples, rate, name=str(path), max_seconds=max_seconds)
+                notices = (f"{name} is {_duration(seconds)} long: only its first {max_seconds:g} s are heard",)
+            samples = _mono(file, round(max_seconds * rate) if cut else file.frames)
+    except (soundfile.LibsndfileError, EOFError, OSError, ValueError, TypeError) as error:
+        if isinstance(error, AudioError):
+            raise
+        why = getattr(error, "error_string", None) or str(error) or type(error).__name__  # the error itself names the file
+        raise AudioError(f"{name} cannot be read as audio ({why.rstrip('.')}); give a WAV, FLAC, MP3, OGG or AIFF file") from None
+    found = from_array(samples, rate, name=name, max_seconds=max_seconds)
+    return replace(found, notices=(*notices, *found.notices))
+
+
+def _mono(file: soundfile.SoundFile, frames: int) -> np.ndarray:
+    """(frames,) float32, the mean of the channels, read in blocks: a small file may hold many channels of silence."""
+    parts, left = [], frames
+    while left > 0 and len(block := file.read(min(left, BLOCK), dtype="float32", always_2d=True)):
+        parts.append(block.mean(axis=1))
+        left -= len(block)
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
 def from_array(samples: np.ndarray, rate: int, *, name: str = "recording", max_seconds: float = MAX_SECONDS) -> Recording:

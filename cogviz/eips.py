@@ -16,6 +16,8 @@ ROUTES = ("reason", "direct")
 _TAGS = {step: f"[{step.capitalize()}]" for step in STEPS}
 _CHAIN = re.compile(r"\s*".join(re.escape(_TAGS[s]) + rf"(?P<{s}>[^\[\]<>]*?)" for s in STEPS) + r"\s*$", re.DOTALL)
 _FULL = re.compile(r"\s*<thought>(?P<thought>.*?)</thought>\s*<response>(?P<response>[^<>]*)</response>\s*$", re.DOTALL)
+_MARK = re.compile("|".join([r"\[(?P<step>" + "|".join(s.capitalize() for s in STEPS) + r")\]", "<response>"]))
+_UNFINISHED = re.compile(r"(?:</[^<>]*>|<[^<>]*|\[[^\[\]]*|<thought>|\s)*$")
 _DIRECT = re.compile(r"\s*<response>(?P<response>[^<>]*)</response>\s*$", re.DOTALL)
 
 
@@ -59,6 +61,17 @@ def render(answer: Answer) -> str:
 def thought(chain: Chain, steps: Sequence[str] = STEPS) -> str:
     """Return the text between the thought tags, with these steps only, in their order."""
     return " ".join(f"{_TAGS[step]} {getattr(chain, step)}" for step in STEPS if step in steps)
+
+
+def begun(text: str) -> dict[str, str]:
+    """Return what is there of an answer that is still being written: {step, or "response": its text so far}, in the order of their marks."""
+    found: dict[str, str] = {}
+    marks = list(_MARK.finditer(text))
+    for mark, after in zip(marks, (*marks[1:], None), strict=False):
+        name = mark["step"].lower() if mark["step"] else "response"
+        part = text[mark.end() : after.start() if after else None]
+        found[name] = _UNFINISHED.sub("", part).strip()
+    return found
 
 
 def parse(text: str) -> Answer | None:

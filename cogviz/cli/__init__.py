@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import cogviz
-from cogviz.cli import answer, evaluate, inside, machine, speech, train
+from cogviz.cli import answer, demo, evaluate, inside, machine, speech, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cogviz {cogviz.__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(metavar="COMMAND")
-    for group in (speech, train, answer, evaluate, inside, machine):
+    for group in (speech, train, answer, evaluate, inside, demo, machine):
         group.add(commands)
     return parser

@@ -39,14 +39,26 @@ def render(
     return [made for item in over(partial(_levels, tuple(levels)), work, what="intensities", jobs=jobs, progress=progress) for made in item]
 
 
+def spoken_as(neutral: Utterance, voice: str) -> Utterance:
+    """Return a neutral recording as what it is to become, the same words in another voice: a target for `render` and `at`."""
+    return replace(neutral, id=f"{neutral.id}>{voice}", emotion=voice, intensity=1.0)
+
+
+def analysed(neutral: Utterance) -> world.Analysis:
+    """Take a neutral recording apart, without the silence at its ends; raises `VocoderError`."""
+    return world.analyse(audio.without_silence(neutral.samples), audio.RATE)
+
+
+def at(analysis: world.Analysis, target: Utterance, k: float) -> Utterance:
+    """Render one target at intensity k from its neutral recording that was taken apart."""
+    take = str(target.extra.get("take", target.id))
+    values = prosody.delta(str(target.emotion), k, speaker=target.speaker, take=take)
+    made = prosody.render(analysis, values, seed=take)
+    extra = {**target.extra, "of": target.id, "edit": f"intensity {k:g}"}
+    return replace(target, id=f"{target.id}#k{k:g}", intensity=k, words=(), path=None, waveform=made.samples, extra=extra)
+
+
 def _levels(levels: tuple[float, ...], pair: tuple[Utterance, Utterance]) -> list[Utterance]:
     target, neutral = pair
-    analysis = world.analyse(audio.without_silence(neutral.samples), audio.RATE)
-    take = str(target.extra.get("take", target.id))
-    made = []
-    for k in levels:
-        values = prosody.delta(str(target.emotion), k, speaker=target.speaker, take=take)
-        samples = prosody.render(analysis, values, seed=take).samples
-        extra = {**target.extra, "of": target.id, "edit": f"intensity {k:g}"}
-        made.append(replace(target, id=f"{target.id}#k{k:g}", intensity=k, words=(), path=None, waveform=samples, extra=extra))
-    return made
+    analysis = analysed(neutral)
+    return [at(analysis, target, k) for k in levels]

@@ -170,25 +170,41 @@ class CogAudioListener(Answering):
             return record(self.model, self.processor, inputs, tokens)
 
     def stream(self, utterance: Utterance, *, route: str = "reason", max_new_tokens: int = MAX_NEW_TOKENS) -> Iterator[str]:
-        """Answer one utterance and yield the text as it comes; what is yielded, joined, is the answer that `listen` gives."""
-        from transformers import TextIteratorStreamer
+        """Answer one utterance and yield the text as it comes; what is yielded, joined, is the answer that `listen` gives.
+
+        Where whoever listens leaves (the generator is closed), the model stops after the token that it is at.
+        """
+        from transformers import StoppingCriteriaList, TextIteratorStreamer
 
         inputs = self._inputs([utterance], check_route(route))
         streamer = TextIteratorStreamer(self.processor.tokenizer, skip_special_tokens=True)
         failed: list[BaseException] = []
+        left = threading.Event()
+
+        def gone(ids: Tensor, *_: Any, **__: Any) -> Tensor:
+            return torch.full((len(ids),), left.is_set(), device=ids.device)
 
         def answer() -> None:
             try:
                 with self._inference():
-                    self.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens, streamer=streamer)
+                    self.model.generate(
+                        **inputs,
+                        do_sample=False,
+                        max_new_tokens=max_new_tokens,
+                        streamer=streamer,
+                        stopping_criteria=StoppingCriteriaList([gone]),
+                    )
             except BaseException as error:  # whatever it is, whoever listens must hear of it and not wait
                 failed.append(error)
                 streamer.end()
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        yield from (piece for piece in streamer if piece)
-        thread.join()
+        try:
+            yield from (piece for piece in streamer if piece)
+        finally:
+            left.set()
+            thread.join()
         if failed:
             raise failed[0]
 

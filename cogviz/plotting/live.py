@@ -14,6 +14,7 @@ from cogviz.emotions import EMOTIONS, emotion
 from cogviz.plotting.page import Html, percent
 
 FAINT = "color-mix(in srgb,currentColor 55%,transparent)"
+TRACED = "dotted: the neutral recording; coloured: as it sounds now"
 WIDTH, HEIGHT, LEFT, GAP = 640, 130, 54, 26
 """Of a panel of `traces`, in pixels."""
 
@@ -35,7 +36,7 @@ def bars(heard: Mapping[str, Sequence[float]], *, voice: str | None = None, word
             weight = "700" if i == best else "400"
             mark = f' <small style="color:{FAINT}">◄ {marks[name]}</small>' if marks[name] else ""
             rows.append(
-                f'<div style="display:grid;grid-template-columns:5.2em 9em auto;gap:.5em;align-items:center;font-weight:{weight}">'
+                f'<div style="display:grid;grid-template-columns:5.2em minmax(4em,9em) auto;gap:.5em;align-items:center;font-weight:{weight}">'
                 f'<span style="text-align:right">{name}</span><span style="background:color-mix(in srgb,currentColor 10%,transparent)">'
                 f'<span style="display:block;height:.85em;width:{100 * float(p):.1f}%;{_filled(name)}"></span></span>'
                 f'<span style="white-space:nowrap">{percent(float(p))}{mark}</span></div>'
@@ -52,14 +53,21 @@ def _filled(name: str) -> str:
 
 
 def traces(
-    before: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray], *, color: str, seconds: float, units: Mapping[str, str], frame: float
+    before: Mapping[str, np.ndarray],
+    now: Mapping[str, np.ndarray],
+    *,
+    color: str,
+    seconds: float,
+    units: Mapping[str, str],
+    frame: float,
+    said: str = TRACED,
 ) -> Html:
     """Return a panel a measure: what it was (dotted) and what it is, over time.
 
     Args:
         before, now: measure -> (T,) values, NaN where there is none; the measures of both are the same, their lengths need not be.
         color: of the line. seconds: end of the time axis. frame: seconds between values.
-        units: measure -> unit.
+        units: measure -> unit. said: what is dotted and what is coloured.
     """
     parts = []
     for row, name in enumerate(now):
@@ -90,7 +98,6 @@ def traces(
         f'<text x="{LEFT + (WIDTH - LEFT) * t / seconds:.0f}" y="{bottom}" font-size="11" text-anchor="middle" fill="currentColor">{t:g} s</text>'
         for t in np.arange(0, seconds, 0.5)
     ]
-    said = "dotted: the neutral recording; coloured: as it sounds now"
     return Html(
         f'<svg role="img" aria-label="{", ".join(map(escape, now))} over time; {said}" viewBox="0 0 {WIDTH} {bottom + 8}" '
         f'style="max-width:{WIDTH}px;width:100%;display:block">{"".join(parts)}</svg><small style="color:{FAINT}">{said}</small>'

@@ -24,7 +24,14 @@ COLOURED = {"voice_emotion": "emotion", "word_emotion": "lexical_emotion"}
 
 
 @theme.styled
-def maps(found: Sequence[Map], *, title: str = "", by: Sequence[str] = ("voice_emotion", "word_emotion"), paths: bool = False) -> Figure:
+def maps(
+    found: Sequence[Map],
+    *,
+    title: str = "",
+    by: Sequence[str] = ("voice_emotion", "word_emotion"),
+    paths: bool = False,
+    mark: Sequence[str] = (),
+) -> Figure:
     """Draw maps side by side, a row for each colouring; an utterance keeps its place from one to the next as far as it can.
 
     Args:
@@ -32,6 +39,7 @@ def maps(found: Sequence[Map], *, title: str = "", by: Sequence[str] = ("voice_e
         title: what is seen; "": which maps these are.
         by: "voice_emotion", "word_emotion".
         paths: draw a line from each utterance's place on the map before.
+        mark: ids of utterances that get a ring and are drawn larger.
     """
     if not len(found):
         raise ValueError("nothing to draw: no maps")
@@ -58,6 +66,7 @@ def maps(found: Sequence[Map], *, title: str = "", by: Sequence[str] = ("voice_e
             if paths and c:
                 _paths(axes, found[c - 1].points, one.points)
             _scatter(axes, one, COLOURED[colouring])
+            _mark(axes, one, COLOURED[colouring], mark)
             if r == 0:
                 axes.set_title(f"{one.name}\ntrust {one.trust:.2f} ({one.chance:.2f})", fontsize=theme.TEXT, pad=6)
         y = 1 - (top + label + r * (size + gap) + size / 2) / figure.get_figheight()
@@ -93,6 +102,16 @@ def _scatter(axes: Axes, one: Map, attribute: str) -> None:
         spine.set_color(page.line)
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.04)
+
+
+def _mark(axes: Axes, one: Map, attribute: str, ids: Sequence[str]) -> None:
+    page = theme.look()
+    for u, (x, y) in zip(one.utterances, one.points, strict=True):
+        if u.id in ids:
+            name = getattr(u, attribute)
+            colour, marker = (theme.color(name), theme.MARKERS[name]) if name in theme.MARKERS else (page.neither, "o")
+            axes.scatter([x], [y], s=330, facecolors="none", edgecolors=page.ink, linewidths=2, zorder=4)
+            axes.scatter([x], [y], s=80, color=colour, marker=marker, edgecolors=page.paper, linewidths=0.8, zorder=5)
 
 
 def _paths(axes: Axes, before: np.ndarray, after: np.ndarray) -> None:

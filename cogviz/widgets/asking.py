@@ -14,6 +14,7 @@ from cogviz.utterance import Utterance
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cogviz.models.listener import CogAudioListener
     from cogviz.models.protocol import Listener
 
 
@@ -27,6 +28,23 @@ def ask(listeners: Sequence[Listener], utterances: Sequence[Utterance], *, progr
     """
     with _encoded_once(listeners, utterances):
         return {listener.name: np.exp(listener.scores(utterances, progress=progress)) for listener in listeners}
+
+
+def stream(listeners: Sequence[CogAudioListener], utterance: Utterance, *, route: str = "reason") -> Iterator[dict[str, str]]:
+    """Let several listeners answer one utterance side by side, and yield {listener: its text so far} whenever one of them has gone on."""
+    pieces = {x.name: x.stream(utterance, route=route) for x in listeners}
+    said = dict.fromkeys(pieces, "")
+    try:
+        while pieces:
+            for name in tuple(pieces):
+                if (piece := next(pieces[name], None)) is None:
+                    del pieces[name]
+                    continue
+                said[name] += piece
+                yield dict(said)
+    finally:
+        for left in pieces.values():
+            left.close()  # type: ignore[attr-defined]
 
 
 def answers(utterances: Sequence[Utterance], said: np.ndarray | Sequence[str]) -> pd.DataFrame:

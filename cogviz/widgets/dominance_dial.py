@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
@@ -13,6 +12,7 @@ import traitlets
 
 from cogviz.emotions import EMOTIONS, emotion
 from cogviz.evaluation import intensities, stimuli
+from cogviz.evaluation.intensities import spoken_as
 from cogviz.models.protocol import Listener
 from cogviz.plotting import live, page, threshold
 from cogviz.utterance import Utterance
@@ -116,11 +116,6 @@ class DominanceDial(Panel):
 def neutral_voices(pool: Sequence[Utterance]) -> list[Utterance]:
     """Return the recordings whose voice is neutral and whose words carry an emotion."""
     return [u for u in stimuli.neutrals(pool).values() if u.lexical_emotion not in (None, "neutral")]
-
-
-def spoken_as(neutral: Utterance, voice: str) -> Utterance:
-    """Return a neutral recording as what it is to become: the same words in another voice, for `intensities.render`."""
-    return replace(neutral, id=f"{neutral.id}>{voice}", emotion=voice, intensity=1.0)
 
 
 def curves(found: dict[str, np.ndarray], levels: Sequence[float], *, words: str, voice: str) -> pd.DataFrame:
