@@ -33,10 +33,11 @@ def main() -> None:
     parser.add_argument("--visitors", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--hostile", type=int, default=40)
+    parser.add_argument("--seconds", default="300", help="time limit of a question")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     port = _free()
-    command = [sys.executable, "-m", "cogviz.cli", "demo", "--port", str(port), "--model", *options.model]
+    command = [sys.executable, "-m", "cogviz.cli", "demo", "--port", str(port), "--model", *options.model, "--seconds", options.seconds]
     began = time.monotonic()
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     try:

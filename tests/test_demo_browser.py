@@ -72,9 +72,10 @@ class Visit:
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE)
         self.problems: list[str] = []
-        self.page.on("console", lambda m: self.problems.append(m.text) if m.type == "error" else None)
+        self.page.on("console", lambda m: self.problems.append(f"{m.text} {m.location['url']}") if m.type == "error" else None)
         self.page.on("pageerror", lambda e: self.problems.append(str(e)))
         self.page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else self.problems.append(f"asked {r.url}"))
+        self.page.on("response", lambda r: self.problems.append(f"{r.status} {r.url}") if r.status >= 400 else None)
         self.page.goto(f"{url}/{query}", wait_until="domcontentloaded")
         self.page.get_by_role("tab").first.wait_for()
 
@@ -230,4 +231,51 @@ def test_the_keyboard_is_enough(browser: Any, url: str) -> None:
         " || e.labels?.length || e.getAttribute('aria-labelledby'))).map(e => e.outerHTML.slice(0, 120))"
     )
     assert unnamed == []
+    visit.close()
+
+
+@pytest.fixture
+def proxied(url: str) -> Iterator[str]:
+    """A page behind a proxy that shows it under /demo and passes on what is asked without the prefix."""
+    import threading
+
+    import httpx
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.responses import StreamingResponse
+    from starlette.routing import Mount, Route
+
+    page = serve.start(Engine(seconds=120), port=0, root_path="/demo", wait=False, quiet=True)
+    behind = f"http://127.0.0.1:{page.server_port}"
+    client = httpx.AsyncClient(timeout=120)
+
+    async def passed_on(request: Any) -> Any:
+        asked = client.build_request(
+            request.method,
+            behind + request.url.path.removeprefix("/demo"),
+            params=request.query_params,
+            headers=[(k, v) for k, v in request.headers.raw if k != b"accept-encoding"],
+            content=await request.body(),
+        )
+        reply = await client.send(asked, stream=True)
+        return StreamingResponse(reply.aiter_raw(), reply.status_code, headers=dict(reply.headers))
+
+    app = Starlette(routes=[Mount("/demo", routes=[Route("/{path:path}", passed_on, methods=["GET", "POST", "HEAD"])])])
+    server = uvicorn.Server(uvicorn.Config(app, port=(port := serve._free("127.0.0.1")), log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        threading.Event().wait(0.05)
+    yield f"http://127.0.0.1:{port}/demo"
+    server.should_exit = True
+    thread.join(10)
+    page.close()
+
+
+def test_it_works_behind_a_path_prefix(browser: Any, proxied: str) -> None:
+    visit = Visit(browser, proxied)
+    page = visit.page
+    page.locator("#hear").click()
+    page.locator("#answers .verdict.voice").wait_for()
+    visit.problems = [p for p in visit.problems if not p.endswith("/favicon.ico")]  # browsers ask the host's root for it
     visit.close()

@@ -158,10 +158,13 @@ class Engine:
         self.behind = _behind(self.offered) if not listeners else {}
 
     def warm(self) -> None:
-        """Load the two listeners and let each answer once, so that the first visitor does not wait for it."""
-        u = self.spoken(next(iter(self.sounds.sentences)), "neutral", 1.0).utterance
+        """Load the two listeners and let each begin an answer: the first visitor does not wait, and no two threads import the same things."""
+        spoken = self.spoken(next(iter(self.sounds.sentences)), "neutral", 1.0)
+        answers = self.listen(spoken)
+        next(answers)
+        answers.close()  # type: ignore[attr-defined]
         with self._turn():
-            asking.ask(self._listeners(self.pair), [u])
+            asking.ask(self._listeners(self.pair), [spoken.utterance])
 
     def spoken(self, sentence: str, voice: str, k: float | str, own: str | None = None) -> Spoken:
         """Return what is to be heard.

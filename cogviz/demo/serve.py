@@ -6,7 +6,6 @@ import atexit
 import os
 import shutil
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +56,8 @@ def start(
     _settings()
     from cogviz.demo import app, look
 
-    ready = threading.Event()
+    engine.warm()
     page = app.build(engine)
-    threading.Thread(target=_warm, args=(engine, ready), daemon=True).start()
     page.launch(
         server_name=host,
         server_port=port or _free(host),
@@ -78,16 +76,11 @@ def start(
         mcp_server=False,
         ssr_mode=False,
         pwa=False,
-        app_kwargs={"routes": [_health(ready)], "middleware": _headers()},
+        app_kwargs={"routes": [_health(engine)], "middleware": _headers()},
     )
     if wait:
         page.block_thread()
     return page
-
-
-def _warm(engine: Engine, ready: threading.Event) -> None:
-    engine.warm()
-    ready.set()
 
 
 def _settings() -> None:
@@ -101,15 +94,15 @@ def _settings() -> None:
         atexit.register(shutil.rmtree, made, ignore_errors=True)
 
 
-def _health(ready: threading.Event) -> Any:
-    """GET /health: 200 when the models have answered once, 503 before."""
+def _health(engine: Engine) -> Any:
+    """GET /health: answers when the models have answered once; before that nobody listens on the port."""
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
     import cogviz
 
     def health(_: Any) -> JSONResponse:
-        return JSONResponse({"ready": ready.is_set(), "version": cogviz.__version__}, status_code=200 if ready.is_set() else 503)
+        return JSONResponse({"ready": True, "models": list(engine.pair), "version": cogviz.__version__})
 
     return Route("/health", health, methods=["GET"])
 
