@@ -73,7 +73,7 @@ def _line(copy: Path) -> str:
         target.parent.mkdir(exist_ok=True)
         picture.thumbnail((WIDTH, WIDTH))
         picture.convert("RGB").quantize(128).save(target, optimize=True)
-        small = f'<img src="thumbnails/{target.name}" width="240" alt="{title}">'
+        small = f'<img src="thumbnails/{target.name}" width="240" alt="{title.replace("*", "")}">'
     text = " ".join(learns[1].split()) if learns else " ".join(first.split("\n\n")[1].split()) if "\n\n" in first else ""
     seconds = int(notebook.metadata.get("seconds", 0))
     return f"| {small} | [{copy.stem[:2]}]({copy.name}) {title} | {text} | {max(1, round(seconds / 60))} min |"
