@@ -27,7 +27,6 @@ COMMANDS = {
     "similarity": f"probe --what similarity --segments words {BOTH} --data {{lime}}/emotional_test --items 294",
     "maps": f"project {BOTH} --data {{lime}}/emotional_test --items 294",
     "shares": f"attribute --what shares {BOTH} --data {{lime}}/emotional_test --items 24",
-    "methods": "attribute --what methods --over tokens --model nano-baseline nano-aligned --data {lime}/emotional_test --items 24",
     "sound": "attribute --what sound --model nano-aligned --data {lime}/emotional_test",
 }
 """What each figure is called, and the command that makes it; `cogviz` comes before."""
