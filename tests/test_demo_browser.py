@@ -86,7 +86,7 @@ class Visit:
     def close(self) -> None:
         wider = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         self.context.close()
-        assert self.problems == []
+        assert [p for p in self.problems if not p.endswith("/favicon.ico")] == []  # browsers ask the host's root for it
         assert wider <= 0, f"the page is {wider} pixels wider than the screen"
 
 
@@ -277,5 +277,4 @@ def test_it_works_behind_a_path_prefix(browser: Any, proxied: str) -> None:
     page = visit.page
     page.locator("#hear").click()
     page.locator("#answers .verdict.voice").wait_for()
-    visit.problems = [p for p in visit.problems if not p.endswith("/favicon.ico")]  # browsers ask the host's root for it
     visit.close()
