@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,17 @@ from cogviz.utterance import Utterance
 @pytest.fixture(scope="module")
 def listener(tiny_model: Any) -> CogAudioListener:
     return CogAudioListener.of(*tiny_model)
+
+
+@pytest.fixture(scope="module")
+def as_before(listener: CogAudioListener) -> Callable[[], bool]:
+    """Whether hooks and forwards are those from before this file's tests (others share the model)."""
+    before = marks(listener)
+    return lambda: marks(listener) == before
+
+
+def marks(listener: CogAudioListener) -> list[tuple[int, int, bool]]:
+    return [(len(m._forward_hooks), len(m._forward_pre_hooks), "forward" in m.__dict__) for m in listener.model.modules()]
 
 
 def speech(sentences: range) -> list[Utterance]:
@@ -106,7 +118,7 @@ def test_the_run_is_that_of_hooks_in_whole_passes(listener: CogAudioListener) ->
     }
 
 
-def test_what_cannot_be_erased_is_said(listener: CogAudioListener) -> None:
+def test_what_cannot_be_erased_is_said(listener: CogAudioListener, as_before: Callable[[], bool]) -> None:
     with pytest.raises(ValueError, match="both fitted on and held out"):
         erase(listener, FITTED, FITTED[:3], ["lm.0"], progress=False)
     with pytest.raises(ValueError, match="voice of the items that are fitted on have fewer than two"):
@@ -116,4 +128,4 @@ def test_what_cannot_be_erased_is_said(listener: CogAudioListener) -> None:
         erase(listener, FITTED, agreeing, ["lm.0"], progress=False)
     with pytest.raises(ValueError, match="no span begins with nowhere"):
         erase(listener, FITTED, HELD, ["lm.0"], spans_of=["nowhere"], progress=False)
-    assert not any(m._forward_hooks or m._forward_pre_hooks or "forward" in m.__dict__ for m in listener.model.modules())
+    assert as_before()

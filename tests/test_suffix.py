@@ -23,13 +23,19 @@ def listener(tiny_model: Any) -> CogAudioListener:
 
 
 @pytest.fixture(scope="module")
-def suffix(listener: CogAudioListener) -> Suffix:
+def as_before(listener: CogAudioListener) -> Callable[[], bool]:
+    """Whether hooks and forwards are those from before this file's tests (others share the model)."""
+    before = marks(listener)
+    return lambda: marks(listener) == before
+
+
+def marks(listener: CogAudioListener) -> list[tuple[int, int, bool]]:
+    return [(len(m._forward_hooks), len(m._forward_pre_hooks), "forward" in m.__dict__) for m in listener.model.modules()]
+
+
+@pytest.fixture(scope="module")
+def suffix(listener: CogAudioListener, as_before: Callable[[], bool]) -> Suffix:
     return begin(listener, listener.naming(CLIPS), stream(listener))
-
-
-def unchanged(listener: CogAudioListener) -> bool:
-    modules = list(listener.model.modules())
-    return not any(m._forward_hooks or m._forward_pre_hooks or "forward" in m.__dict__ for m in modules)
 
 
 def test_going_on_from_any_layer_is_the_whole_pass(listener: CogAudioListener, suffix: Suffix) -> None:
@@ -62,20 +68,20 @@ def test_a_changed_state_gives_what_a_hook_in_a_whole_pass_gives(listener: CogAu
         np.testing.assert_allclose(found, whole, atol=1e-5)
 
 
-def test_layers_are_as_before_after_an_error(listener: CogAudioListener, suffix: Suffix) -> None:
+def test_layers_are_as_before_after_an_error(listener: CogAudioListener, suffix: Suffix, as_before: Callable[[], bool]) -> None:
     def fails(which: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
         suffix.run("lm.0", [0], fails)
-    assert unchanged(listener)
+    assert as_before()
 
     def breaks(state: torch.Tensor) -> torch.Tensor:
         raise KeyError("inside")
 
     with pytest.raises(KeyError, match="inside"):
         suffix.run("lm.0", [0], inside=lambda _: hooked(listener, {"lm.1": breaks}))
-    assert unchanged(listener)
+    assert as_before()
     kept = lambda *_, **__: None  # noqa: E731 - someone else's forward, on the instance
     layer = listener.layers()[0]
     layer.forward = kept
@@ -101,13 +107,13 @@ def test_out_of_memory_halves_the_rows_and_says_so_once(listener: CogAudioListen
     np.testing.assert_allclose(made.run("lm.0", [0, 1] * 4, hungry), expected, atol=1e-5)  # a second warning would be an error
 
 
-def test_replaced_layers_give_tuples_where_the_layers_do(listener: CogAudioListener) -> None:
+def test_replaced_layers_give_tuples_where_the_layers_do(listener: CogAudioListener, as_before: Callable[[], bool]) -> None:
     states = torch.ones(1, 2, 32)
     with replaced(listener, 1, states, as_tuple=True):
         assert listener.layers()[0](torch.zeros(1, 2, 32)) == (states,)
     with replaced(listener, 1, states):
         assert listener.layers()[0](torch.zeros(1, 2, 32)) is states
-    assert unchanged(listener)
+    assert as_before()
 
 
 def test_a_listener_with_divided_logits(make_tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
