@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -43,6 +45,15 @@ def _has_cuda() -> bool:
 
 def _has_chromium() -> bool:
     return bool(shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome"))
+
+
+@pytest.fixture(scope="module")
+def collected() -> Iterator[None]:
+    """What other people's clients leave unclosed is collected where it was left, and not in a test that has nothing to do with it."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
