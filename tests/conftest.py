@@ -48,6 +48,17 @@ def _has_chromium() -> bool:
 
 
 @pytest.fixture(scope="module")
+def as_before(tiny_model: Pair) -> Callable[[], bool]:
+    """Whether hooks and forwards of the model that tests share are those from before this file's tests."""
+
+    def marks() -> list[tuple[int, int, bool]]:
+        return [(len(m._forward_hooks), len(m._forward_pre_hooks), "forward" in m.__dict__) for m in tiny_model[0].modules()]
+
+    before = marks()
+    return lambda: marks() == before
+
+
+@pytest.fixture(scope="module")
 def collected() -> Iterator[None]:
     """What other people's clients leave unclosed is collected where it was left, and not in a test that has nothing to do with it."""
     yield

@@ -25,17 +25,6 @@ def listener(tiny_model: Any) -> CogAudioListener:
     return CogAudioListener.of(*tiny_model)
 
 
-@pytest.fixture(scope="module")
-def as_before(listener: CogAudioListener) -> Callable[[], bool]:
-    """Whether hooks and forwards are those from before this file's tests (others share the model)."""
-    before = marks(listener)
-    return lambda: marks(listener) == before
-
-
-def marks(listener: CogAudioListener) -> list[tuple[int, int, bool]]:
-    return [(len(m._forward_hooks), len(m._forward_pre_hooks), "forward" in m.__dict__) for m in listener.model.modules()]
-
-
 def speech(sentences: range) -> list[Utterance]:
     return [u for k in sentences for u in cell(k, seconds=0.8)]
 

@@ -23,17 +23,6 @@ def listener(tiny_model: Any) -> CogAudioListener:
 
 
 @pytest.fixture(scope="module")
-def as_before(listener: CogAudioListener) -> Callable[[], bool]:
-    """Whether hooks and forwards are those from before this file's tests (others share the model)."""
-    before = marks(listener)
-    return lambda: marks(listener) == before
-
-
-def marks(listener: CogAudioListener) -> list[tuple[int, int, bool]]:
-    return [(len(m._forward_hooks), len(m._forward_pre_hooks), "forward" in m.__dict__) for m in listener.model.modules()]
-
-
-@pytest.fixture(scope="module")
 def suffix(listener: CogAudioListener, as_before: Callable[[], bool]) -> Suffix:
     return begin(listener, listener.naming(CLIPS), stream(listener))
 
