@@ -1,7 +1,7 @@
 """Look inside the nano models as `docs/findings.md` tells it: `python docs/make_findings.py --lime data/nano --pairs data/pairs`.
 
 Runs the commands below, writes their figures beside this file and all rows to `benchmarks/results/findings.json`. What has been run is kept under
-`--output` and not run again. About half an hour on two cores.
+`--output` and not run again. It took an hour on two cores beside other work.
 """
 
 from __future__ import annotations

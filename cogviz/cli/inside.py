@@ -17,7 +17,10 @@ def add(commands: Any) -> None:
     probe = command(commands, "probe", _probe, "tell voice, words and speaker from a model's layers: what is there, and what of it is used")
     _common(probe, items=280)
     probe.add_argument(
-        "--what", choices=("probes", "lens", "similarity"), default="probes", help="linear probes, logit lens, or CKA of layers"
+        "--what",
+        choices=("probes", "lens", "similarity"),
+        default="probes",
+        help="linear probes, logit lens (the figure is of the last model), or CKA of layers (of the first two)",
     )
     probe.add_argument("--targets", nargs="+", default=["voice_emotion", "word_emotion"], help="also: sentence, speaker")
     probe.add_argument("--sites", nargs="+", help="such as encoder.3, connector, lm.5, lm.5.attn (default: the residual stream)")
@@ -39,7 +42,10 @@ def add(commands: Any) -> None:
     )
     _common(attribute, items=24)
     attribute.add_argument(
-        "--what", choices=("sound", "methods", "shares"), default="sound", help="one recording, all methods, or whose answer"
+        "--what",
+        choices=("sound", "methods", "shares"),
+        default="sound",
+        help="one recording (in the last model), all methods (the figure is of the last model), or whose answer",
     )
     attribute.add_argument("--over", choices=("mel", "audio", "text", "tokens"), default="mel")
     attribute.add_argument(
