@@ -1,4 +1,4 @@
-"""Do the measures recover what is known of simulated listeners? The cases, for `test_recovery.py` (few seeds) and `benchmarks/coverage.py` (100).
+"""Do the measures recover what is known of simulated listeners? The cases, for `test_recovery.py` (few seeds) and `benchmarks/measures.py` (100).
 
 The truth is computed from the listener's shares of answers, by formulas of its own and not by the measures.
 """

@@ -1,4 +1,4 @@
-"""Every measure recovers what is known of a simulated listener, within its interval. `benchmarks/coverage.py` does it with 100 seeds."""
+"""Every measure recovers what is known of a simulated listener, within its interval. `benchmarks/measures.py` does it with 100 seeds."""
 
 import numpy as np
 import pytest

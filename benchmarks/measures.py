@@ -1,6 +1,6 @@
 """How often the 95% intervals of the behavioural measures cover the truth, on simulated listeners whose true value is known.
 
-    python benchmarks/coverage.py [--seeds 100] [--only information] [--json benchmarks/results/coverage.json]
+    python benchmarks/measures.py [--seeds 100] [--only information] [--json benchmarks/results/measures.json]
 
 Each row: a figure of a listener, its truth, the mean over the seeds, the median width of the interval, the bias in such widths and the share of the
 intervals that cover the truth. A figure passes with at least 88 of 100 covered and a bias below a fifth of the width. About ten minutes of processor
