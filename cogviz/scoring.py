@@ -62,10 +62,10 @@ _STOP = frozenset((
 
 
 def format_score(text: str, route: str) -> float:
-    """Return 1.0 where `text` has exactly its route's form (chain and response on "reason", the response alone on "direct"), else 0.0."""
+    """Return 1.0 where `text` has exactly its route's form (thought and response on "reason", the response alone on "direct"), else 0.0."""
     eips.check_route(route)
     answer = eips.parse(text)
-    return float(answer is not None and (answer.chain is not None) == (route == "reason"))
+    return float(answer is not None and answer.thinks == (route == "reason"))
 
 
 def claimed_emotion(answer: eips.Answer | str) -> str | None:
@@ -156,7 +156,7 @@ def _perception(answer: eips.Answer | str) -> str:
     """Return the text in which an emotion of the voice may be claimed."""
     parsed = eips.parse(answer) if isinstance(answer, str) else answer
     if parsed is not None:
-        return parsed.chain.perception if parsed.chain else ""
+        return parsed.perceived
     assert isinstance(answer, str)
     if step := _PERCEPTION.search(answer):
         return step[1]

@@ -162,7 +162,7 @@ def test_names_are_found_without_the_language_model_learning(make_tiny: Callable
     for name, weight in model.state_dict().items():
         torch.testing.assert_close(weight, before[name], msg=name)
     words = [processor.tokens(f" {adjective}")[0] for adjective in SEVEN.values()]
-    prompt = torch.tensor([processor.tokens(processor.prompt("reason", 2) + adapt_tone.ASKED["reason"])] * 7)
+    prompt = torch.tensor([processor.tokens(processor.prompt("reason", 2) + adapt_tone.asked(model)["reason"])] * 7)
 
     def right(layer: torch.nn.Linear) -> float:
         """Mean log p of the word of the label that is 4 ahead of the others."""

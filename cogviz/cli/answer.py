@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
         "--json",
         type=Path,
         metavar="FILE",
-        help="also write JSON rows {file, model, route, emotion, perception, intent, psychology, strategy, response, text} "
+        help="also write JSON rows {file, model, route, emotion, perception, intent, psychology, strategy, explanation, response, text} "
         "('-' for standard output; what is missing is null)",
     )
 
@@ -73,6 +73,7 @@ def _answer(options: argparse.Namespace) -> int:
             "route": heard.route,
             "emotion": heard.claimed,
             **{step: getattr(chain, step, None) for step in STEPS},
+            "explanation": (heard.answer.explanation or None) if heard.answer else None,
             "response": heard.answer.response if heard.answer else None,
             "text": heard.text,
         }
@@ -80,7 +81,7 @@ def _answer(options: argparse.Namespace) -> int:
         tell(f"\n{heard.utterance.id}")
         if heard.answer is None:
             tell(f"  (not in the expected form) {heard.text}")
-        for name in (*STEPS, "response"):
+        for name in (*STEPS, "explanation", "response"):
             if row[name] is not None:
                 tell(f"  {name.capitalize():<11} {row[name]}")
     write_json(rows, options.json)

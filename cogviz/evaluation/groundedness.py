@@ -47,10 +47,9 @@ NOTICED: Mapping[str, float] = {
 
 
 def perception(heard: Heard) -> str:
-    """Return where an answer may claim something of the sound: its perception step, all of a text in another form, "" where it has no chain."""
-    if heard.answer is None:
-        return heard.text
-    return heard.answer.chain.perception if heard.answer.chain is not None else ""
+    """Return where an answer may claim something of the sound: its perception step or explanation, all of a text in another form, "" without a
+    thought."""
+    return heard.text if heard.answer is None else heard.answer.perceived
 
 
 # --- what is in the signal -------------------------------------------------------------------------------------------------------------------

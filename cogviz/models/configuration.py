@@ -31,6 +31,7 @@ class CogAudioConfig(PreTrainedConfig):
             as a mixture of their embeddings. None: as embeddings that it has to learn.
         text_backbone: the pretrained language model that stays frozen and is not in the checkpoint (see `backbones`); None: it is in there.
         lora_rank: of the adapters in every linear layer of the language model; 0: none.
+        thinks: "steps": in the EIPS chain; "freely": in an explanation of its own words.
         encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
     """
 
@@ -49,6 +50,7 @@ class CogAudioConfig(PreTrainedConfig):
     tone_words: list[int] | None = None
     text_backbone: str | None = None
     lora_rank: int = 0
+    thinks: str = "steps"
     encoder_folder: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -59,6 +61,8 @@ class CogAudioConfig(PreTrainedConfig):
                 setattr(self, name, AutoConfig.for_model(value.pop("model_type", default), **value))
         if self.layers not in ("mix", "last"):
             raise ValueError(f"layers must be 'mix' or 'last', not {self.layers!r}")
+        if self.thinks not in ("steps", "freely"):
+            raise ValueError(f"thinks must be 'steps' or 'freely', not {self.thinks!r}")
         if self.spoken is not None and not self.audio_token_id < self.spoken <= self.text_config.vocab_size:
             raise ValueError(f"spoken must be above the audio token's id and not above the vocabulary, not {self.spoken}")
         super().__post_init__(**kwargs)

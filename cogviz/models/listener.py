@@ -32,8 +32,8 @@ __all__ = ["CogAudioListener", "Heard", "Listener", "Transparent"]
 MAX_NEW_TOKENS = 200
 """Of an answer: a chain and its response are about 110."""
 
-PERCEIVES = "<thought>[Perception] The voice sounds"
-"""How a chain begins; what follows names the emotion."""
+PERCEIVES = {"steps": "<thought>[Perception] The voice sounds", "freely": "<thought>The voice sounds"}
+"""How a thought begins, by the config's `thinks`; what follows names the emotion."""
 
 
 class CogAudioListener(Answering):
@@ -45,7 +45,6 @@ class CogAudioListener(Answering):
     """
 
     labels = tuple(emotion(name).adjective for name in EMOTIONS)
-    begins = ("reason", PERCEIVES)
     max_new_tokens = MAX_NEW_TOKENS
 
     def __init__(self, model: str | Path, *, batch: int | None = None, device: str = "cpu") -> None:
@@ -73,6 +72,7 @@ class CogAudioListener(Answering):
 
     def _set(self, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str, batch: int | None) -> None:
         self.model, self.processor, self.name, self.batch = model, processor, name, batch
+        self.begins = ("reason", PERCEIVES[model.config.thinks])
         self.states: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
         self._voices: dict[str, Tensor] = {}
 

@@ -18,10 +18,12 @@ from cogviz.models.configuration import POOL, SAMPLES_PER_FRAME
 PROMPTS = {
     "transcribe": "Repeat the words.",
     "name": "How does the voice sound?",
+    "topic": "What are they speaking of?",
     "reason": "Think step by step about the voice and the words, then respond.",
     "direct": "Respond at once.",
 }
-"""What can be asked. `reason` and `direct` are the paper's prompts A and B; `transcribe` trains hearing, `name` asks for the emotion."""
+"""What can be asked. `reason` and `direct` are the paper's prompts A and B; `transcribe` trains hearing, `name` asks for the emotion,
+`topic` for what the words are about."""
 
 AUDIO_TOKEN = "<|audio|>"
 

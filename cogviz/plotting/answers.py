@@ -140,7 +140,9 @@ def _cells(entry: _Entry) -> list[tuple[str, str, float, int]]:
     if entry.answer is None:
         return [("perception", entry.text or "(empty output)", 0.96 * everything, 4)]
     if entry.answer.chain is None:
-        return [("response", entry.answer.response, _WIDTHS["response"], _LINES)]
+        room = everything - _GAP - _WIDTHS["response"]
+        thought = [("perception", entry.answer.explanation, room, _LINES)] if entry.answer.explanation else []
+        return [*thought, ("response", entry.answer.response, _WIDTHS["response"], _LINES)]
     texts = [getattr(entry.answer.chain, step) for step in STEPS] + [entry.answer.response]
     return [(step, text, _WIDTHS[step], _LINES) for step, text in zip(_WIDTHS, texts, strict=True)]
 
@@ -169,7 +171,7 @@ def _entry(entry: _Entry, y: float, starts: dict[str, float], write: Any, box: A
     if entry.answer is None:
         write(starts["perception"], first, UNREAD, color=page.ink, weight="bold")
         first += _LINE
-    elif entry.answer.chain is None:
+    elif not entry.answer.thinks:
         write(starts["perception"], first, "direct route: no chain", color=page.muted, style="italic")
     for step, text, width, most in _cells(entry):
         for i, line in enumerate(theme.wrap(text, width, theme.SMALL, lines=most)):
@@ -246,4 +248,6 @@ def _card(entry: _Entry) -> str:
     if entry.answer.chain is not None:
         steps = "".join(f"<dt>{step.capitalize()}</dt><dd>{escape(getattr(entry.answer.chain, step))}</dd>" for step in STEPS)
         chain = f"<dl>{steps}</dl>"
+    elif entry.answer.explanation:
+        chain = f"<dl><dt>Explanation</dt><dd>{escape(entry.answer.explanation)}</dd></dl>"
     return f"<article>{head}{chain}<blockquote>{escape(entry.answer.response)}</blockquote></article>"

@@ -37,8 +37,11 @@ NAMING_STEPS, NAMING_BATCH, NAMING_RATE = 400, 32, 3e-2
 DROPOUT, WEIGHT_DECAY, SMOOTHING = 0.5, 0.3, 0.1
 """A corpus is a thousand recordings by a few actors, whose voices are soon known by heart: far more than synthetic speech needs."""
 
-ASKED = {"reason": PERCEIVES, "name": "The voice sounds"}
-"""Task -> how its answer begins; what follows names the tone."""
+
+def asked(model: CogAudioForConditionalGeneration) -> dict[str, str]:
+    """Task -> how a model's answer to it begins; what follows names the tone."""
+    return {"reason": PERCEIVES[model.config.thinks], "name": "The voice sounds"}
+
 
 MISREAD = 0.3
 """Share of the words that are others while names are sought: real speech is misheard more often than ours."""
@@ -175,6 +178,7 @@ def find_names(
     texts = [processor.spoken_tokens(s.text) for s in sentences(split="train")]
     chosen, draw = torch.tensor(words, device=model.device), np.random.default_rng((seed, 1))
     model.requires_grad_(False)
+    beginnings = asked(model)
 
     def read(rows: Sequence[tuple[str, list[int], list[int]]], scores: Tensor, keep: int) -> Tensor:
         """(B, keep, V) float32 log p at the last places of (task, tokens heard, tokens of the answer so far)."""
@@ -183,7 +187,7 @@ def find_names(
         for (task, heard, answer), told in zip(rows, tone, strict=True):
             before, after = processor.prompt(task, 1).split(processor.audio_token)
             told_and_heard = torch.cat([table[processor.tokens(before)], told, table[heard]])
-            embeds.append(torch.cat([told_and_heard, table[processor.tokens(after + ASKED.get(task, "")) + answer]]))
+            embeds.append(torch.cat([told_and_heard, table[processor.tokens(after + beginnings.get(task, "")) + answer]]))
         longest = max(map(len, embeds))
         mask = torch.tensor([[0] * (longest - len(e)) + [1] * len(e) for e in embeds], device=model.device)
         with torch.autocast(device.name, torch.bfloat16, enabled=device.mixed):
@@ -201,7 +205,7 @@ def find_names(
         heard[first:] = [[int(draw.integers(len(table))) if draw.random() < MISREAD else t for t in h] for h in heard[first:]]
         scores = torch.as_tensor(_drawn_scores(draw, len(heard), len(labels)), device=model.device)
         # The first are repeated, for the tone must not disturb the words; the tone of the others is named.
-        named = read([(str(draw.choice(list(ASKED))), h, []) for h in heard[first:]], scores[first:], 1)[:, -1, chosen]
+        named = read([(str(draw.choice(list(beginnings))), h, []) for h in heard[first:]], scores[first:], 1)[:, -1, chosen]
         longest = max(map(len, heard[:first]))
         said = read([("transcribe", h, h[:-1]) for h in heard[:first]], scores[:first], longest)
         right = torch.tensor([[-100] * (longest - len(h)) + h for h in heard[:first]], device=model.device)

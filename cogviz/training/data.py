@@ -14,6 +14,7 @@ from cogviz.eips import Answer, render
 from cogviz.emotions import EMOTIONS, emotion
 from cogviz.lime import dataset
 from cogviz.lime.annotate import annotate
+from cogviz.lime.explanations import explain
 from cogviz.lime.sentences import Sentence
 from cogviz.models import tone
 from cogviz.models.processing import CogAudioProcessor
@@ -21,25 +22,42 @@ from cogviz.training.features import Features
 from cogviz.training.spliced import Splice, Splicer
 from cogviz.utterance import Utterance
 
+STEPS = "steps"
+"""The targets that are EIPS chains; the others are those of `lime.explanations`."""
+
 GAIN_DB = 4.0
 """Spread of the random recording level in training: microphones differ, so the absolute level must not carry everything."""
 
 
-def target(utterance: Utterance, task: str) -> str:
-    """Return the text that a model should answer to a task."""
+def target(utterance: Utterance, task: str, targets: str = STEPS) -> str:
+    """Return the text that a model should answer to a task; `targets`: how it thinks on the reasoning route, as in `Recipe`."""
     if task == "transcribe":
         return utterance.text
     if task == "name":
         return f"The voice sounds {emotion(str(utterance.emotion)).adjective}."
-    answer = dataset.answer(utterance)
-    return render(answer if task == "reason" else Answer(answer.response))
+    if task == "topic":
+        return f"They speak of {utterance.extra['topic']}."
+    return _told(dataset.answer(utterance), utterance.text, task, targets, utterance)
 
 
-def unfamiliar_answer(sentence: Sentence, spoken: Utterance, task: str, *, seed: int) -> str:
+def unfamiliar_answer(sentence: Sentence, spoken: Utterance, task: str, targets: str = STEPS, *, seed: int) -> str:
     """Return what a model should answer to a sentence without a reading that is said as `spoken` is."""
+    if task == "transcribe":
+        return sentence.text
+    if task == "topic":
+        return f"They speak of {sentence.topic}."
     heard = cast("Sequence[str]", spoken.extra.get("heard") or ())
     given = annotate(sentence, str(spoken.emotion), spoken.intensity, heard=heard, seed=seed)
-    return render(given if task == "reason" else Answer(given.response))
+    return _told(given, sentence.text, task, targets, spoken)
+
+
+def _told(given: Answer, text: str, task: str, targets: str, spoken: Utterance) -> str:
+    """The answer's text: with its thought on the reasoning route."""
+    if task == "direct":
+        return render(Answer(given.response))
+    if targets == STEPS:
+        return render(given)
+    return render(explain(given, text, targets, evidence=cast("Sequence[str]", spoken.extra.get("evidence") or ())))
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,7 @@ class Examples(Dataset):
     Args:
         augment: move the recording level at random. unfamiliar: share of the examples that are splices (see `spliced`).
         told: number of tone tokens that tell words (see `models.tone`); 0: the tone's label is the emotion alone.
+        targets: how the model thinks, as in `Recipe`.
         learn: as in `collate`; a row holds no more than that.
     """
 
@@ -104,14 +123,16 @@ class Examples(Dataset):
         augment: bool,
         unfamiliar: float = 0.0,
         told: int = 0,
+        targets: str = STEPS,
         learn: str = "answer",
         seed: int = 0,
     ) -> None:
         self.examples, self.utterances, self.features, self.processor = examples, utterances, features, processor
-        self.augment, self.unfamiliar, self.told, self.learn, self.seed = augment, unfamiliar, told, learn, seed
+        self.augment, self.unfamiliar, self.told = augment, unfamiliar, told
+        self.targets, self.learn, self.seed = targets, learn, seed
         self.splicer = Splicer(utterances, [e.utterance for e in examples]) if unfamiliar else None
         frames = features.lengths()
-        words = {"transcribe": 16, "name": 8, "reason": 130, "direct": 35}
+        words = {"transcribe": 16, "name": 8, "topic": 10, "reason": 130, "direct": 35}
         self.lengths = [int(frames[e.utterance]) + words[e.task] for e in examples]
 
     def __len__(self) -> int:
@@ -121,12 +142,12 @@ class Examples(Dataset):
         example = self.examples[index]
         utterance = self.utterances[example.utterance]
         states, levels = self.features.get(example.utterance)
-        text, answer = utterance.text, target(utterance, example.task)
+        text, answer = utterance.text, target(utterance, example.task, self.targets)
         if (splice := self._splice(index)) is not None:
             others = self.features.get(splice.second)
             states, levels = splice.join(states, others[0], axis=1), splice.join(levels, others[1], axis=0)
             text = splice.sentence.text
-            answer = text if example.task == "transcribe" else unfamiliar_answer(splice.sentence, utterance, example.task, seed=index)
+            answer = unfamiliar_answer(splice.sentence, utterance, example.task, self.targets, seed=index)
         if self.augment:
             levels = levels + np.random.default_rng((self.seed, index)).normal(0, GAIN_DB / 20)
         row: dict[str, Any] = {"states": states, "levels": levels}
@@ -152,7 +173,7 @@ class Examples(Dataset):
         if self.splicer is None or example.task == "name":
             return None
         draw = np.random.default_rng((self.seed, index, 1))
-        if example.task != "transcribe" and self.utterances[example.utterance].lexical_emotion is not None:
+        if example.task not in ("transcribe", "topic") and self.utterances[example.utterance].lexical_emotion is not None:
             return None
         return self.splicer.splice(example.utterance, draw) if draw.random() < self.unfamiliar else None
 

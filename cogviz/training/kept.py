@@ -37,6 +37,8 @@ class KeptStages:
         plan = self.plan
         stages = [{**asdict(stage), "seed": plan.seed_of(stage)} for stage in plan.stages[: index + 1]]
         made = {"start": self.start, "size": plan.size, "layers": plan.layers, "vocabulary": plan.vocabulary, "scale": plan.scale}
+        if plan.targets != "steps":
+            made["targets"] = plan.targets
         about = {"cogviz": cogviz.__version__, "data": self.data, "stages": stages, **made}
         return f"{stages[-1]['name']}-{hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]}"
 

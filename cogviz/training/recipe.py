@@ -9,8 +9,11 @@ from typing import Any
 
 import yaml
 
+from cogviz.lime.explanations import EXPLANATIONS
+
 SIZES = ("nano", "smol")
 SIMILARITIES = ("words", "meaning")
+TARGETS = ("steps", *EXPLANATIONS)
 
 
 class RecipeError(ValueError):
@@ -80,6 +83,7 @@ class Recipe:
         start: the variant that this one goes on from; None: from the pretrained encoder and a fresh language model.
         size: of a fresh model: "nano" (language model and tokenizer from scratch) or "smol" (adapters in a frozen SmolLM2-135M-Instruct).
         layers: "mix" or "last".
+        targets: how it thinks on the reasoning route: in EIPS "steps", or in an explanation of `lime.explanations` (speech only: reading has steps).
         vocabulary: size of the tokenizer of a fresh nano.
         scale: multiplies every number of steps; the one size dial.
     """
@@ -89,6 +93,7 @@ class Recipe:
     start: str | None = None
     size: str = "nano"
     layers: str = "mix"
+    targets: str = "steps"
     vocabulary: int = 2048
     seed: int = 0
     scale: float = 1.0
@@ -143,6 +148,8 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     plan: Recipe = replace(_build(Recipe, row, str(name)), **changes)
     if plan.alignment is not None and plan.alignment.similarity not in SIMILARITIES:
         raise RecipeError(f"{name}: unknown similarity {plan.alignment.similarity!r}; choose {', '.join(SIMILARITIES)}")
+    if plan.targets not in TARGETS:
+        raise RecipeError(f"{name}: unknown targets {plan.targets!r}; choose {', '.join(TARGETS)}")
     if plan.size not in SIZES:
         raise RecipeError(f"{name}: unknown size {plan.size!r}; choose {', '.join(SIZES)}")
     return plan

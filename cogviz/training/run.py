@@ -96,6 +96,7 @@ def train(
     if (folder / "figures.json").exists() and (folder / "model.safetensors").exists():
         return folder
     model, processor = begin(plan, utterances, folder)
+    model.config.thinks = "steps" if plan.targets == "steps" else "freely"
     model.to(processes.device)
     with processes.main_process_first():
         stored = features.encode(utterances, model, processor, Path(data) / "features", bf16=device.mixed, progress=progress)

@@ -143,7 +143,16 @@ def run_stage(
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
         learn = HEARING.get(stage.name, "answer")
         data = Examples(
-            examples, utterances, stored, processor, augment=True, unfamiliar=stage.unfamiliar, told=told, learn=learn, seed=seed
+            examples,
+            utterances,
+            stored,
+            processor,
+            augment=True,
+            unfamiliar=stage.unfamiliar,
+            told=told,
+            targets=recipe.targets,
+            learn=learn,
+            seed=seed,
         )
         collator = partial(collate, pad=pad, learn=learn)
     share = stage.batch // processes
