@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,7 @@ def _write(
     command: str,
 ) -> None:
     (output / "rows.json").write_text(json.dumps(list(rows), indent=1) + "\n", encoding="utf-8")
-    text = [f"Made by `{command}`. Value, 95% interval, n.", ""]
+    text = [f"Made by `{command}`. Value and 95% interval.", ""]
     text += [page(pd.DataFrame(rows), name) for name in dict.fromkeys(row["data"] for row in rows)]
     reasons: dict[str, list[str]] = {}
     for (name, model), parts in left_out.items():
@@ -190,20 +190,18 @@ def page(table: pd.DataFrame, data: str) -> str:
     """Return one dataset's part of the rows as Markdown: measures down, models across."""
     here = table[table.data == data]
     models = [m for m in dict.fromkeys(here.model) if m != battery.STIMULI]
-    lines = [f"### {data}", "", f"| | {' | '.join(models)} | chance |", "|---|" + "---|" * (len(models) + 1)]
+    lines = [f"### {data}", "", f"| | {' | '.join(models)} | chance | n |", "|---|" + "---|" * (len(models) + 2)]
     for measure, title in SHOWN.items():
         rows = here[here.measure == measure].drop_duplicates("model").set_index("model")
         if len(rows):
-            chances = rows.chance.dropna().unique()
-            chance = (
-                ""
-                if not len(chances)
-                else f"{chances.min():.2f}" + (f" – {chances.max():.2f}" if chances.max() - chances.min() > 0.005 else "")
-            )
-            lines.append(f"| {title} | {' | '.join(_cell(rows.loc[m], measure) if m in rows.index else '' for m in models)} | {chance} |")
+            cells = [_cell(rows.loc[m], measure) if m in rows.index else "" for m in models]
+            chance, n = _span(rows.chance.dropna(), _decimal), _span(rows.n, lambda count: str(int(count)))
+            lines.append(f"| {title} | {' | '.join(cells)} | {chance} | {n} |")
     stimuli = here[here.model == battery.STIMULI].set_index("measure")
     if len(stimuli):
-        said = [f"{title} {_cell(stimuli.loc[m], m)}" for m, title in battery.GATE_SHOWN.items() if m in stimuli.index]
+        said = [
+            f"{title} {_cell(stimuli.loc[m], m)} (n = {int(stimuli.n[m])})" for m, title in battery.GATE_SHOWN.items() if m in stimuli.index
+        ]
         lines += ["", f"The stimuli: {'; '.join(said)}."]
     return "\n".join([*lines, ""])
 
@@ -212,5 +210,17 @@ def _cell(row: pd.Series, measure: str) -> str:
     value, low, high = (None if pd.isna(row[c]) else float(row[c]) for c in ("value", "low", "high"))
     if value is None:
         return "never" if measure == "override_threshold" else "–"
-    interval = "" if low is None else f" [{low:.2f}, {high:.2f}]" if high is not None else f" [{low:.2f}, –]"
-    return f"{value:.2f}{interval}, {int(row['n'])}"
+    interval = "" if low is None else f" [{_decimal(low)}, {'–' if high is None else _decimal(high)}]"
+    return f"{_decimal(value)}{interval}"
+
+
+def _decimal(value: float) -> str:
+    """Two places, without a zero before the point: many models then fit beside each other."""
+    text = f"{value:.2f}"
+    return (text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text).replace("-.00", ".00")
+
+
+def _span(values: pd.Series, shown: Callable[[float], str]) -> str:
+    """The value that all share, or the least and the largest; "" for none."""
+    least, most = (shown(values.min()), shown(values.max())) if len(values) else ("", "")
+    return least if least == most else f"{least} – {most}"

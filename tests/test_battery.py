@@ -167,7 +167,7 @@ def test_one_command_makes_one_table_and_asks_nothing_twice(
     page = (tmp_path / "table.md").read_text()
     settings = '--items 500 --edited 140 --targets 20 --part "naming the voice" "following"'
     assert f"`cogviz evaluate all --model hearer reader --data FOLDER/conflict {settings}`" in page, "it can be made again"
-    assert "| conflict: follows the voice | 1.00 [0.9" in page
+    assert "| conflict: follows the voice | 1.00 [.9" in page
     assert (tmp_path / "conflict.png").stat().st_size > 10_000
     assert "reader on conflict: 84 items" in capsys.readouterr().out
 
