@@ -23,6 +23,7 @@ from cogviz.plotting import leaderboard, theme
 MARK = re.compile(r"<!-- measured -->.*<!-- /measured -->", re.DOTALL)
 
 SMALL = ("nano-baseline", "nano-explicit", "nano-implicit", "nano-aligned", "linear-probe")
+RELATIVES = ("nano-reasoner", "nano-ieat")
 LARGE = ("cascade-minilm", "cascade", "smol-baseline", "smol-aligned")
 NAMING = ("naming the voice", "two readings")
 UNEDITED = (
@@ -48,10 +49,17 @@ class Group:
 
 GROUPS = (
     Group("conflict", SMALL, ("{lime}/emotional_test",), Budget(280, 56, 12)),
+    Group(
+        "conflict-relatives", RELATIVES, ("{lime}/emotional_test",), Budget(280, 56, 0), (*UNEDITED, "specificity, direct", "groundedness")
+    ),
     Group("conflict-large", LARGE, ("{lime}/emotional_test",), Budget(280, 56, 0), UNEDITED),
     Group("ambiguous", SMALL, ("{lime}/ambiguous_test",), Budget(280, 56, 0), AMBIGUOUS),
+    Group(
+        "ambiguous-relatives", RELATIVES, ("{lime}/ambiguous_test",), Budget(280, 56, 0), (*NAMING, "specificity, direct", "groundedness")
+    ),
     Group("ambiguous-large", LARGE, ("{lime}/ambiguous_test",), Budget(140, 28, 0), NAMING),
     Group("actors", SMALL, ("ravdess={ravdess}", "emodb={emodb}"), Budget(640, 60, 0), (*NAMING, "audio dependence")),
+    Group("actors-relatives", RELATIVES, ("ravdess={ravdess}", "emodb={emodb}"), Budget(640, 60, 0), NAMING),
     Group("actors-large", LARGE, ("ravdess={ravdess}", "emodb={emodb}"), Budget(210, 21, 0), NAMING),
 )
 """What is slow is measured on less; a cell of the table says its n."""
