@@ -17,7 +17,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cogviz.emotions import EMOTIONS
 from cogviz.lime import build as building
@@ -34,6 +34,10 @@ INTENSITIES = (1.0, 1.5)
 """k of a voicing; the voicings of a scenario have them in turn."""
 
 _KEYS = ("id", "scenario", "speaker", "task", "question", "options", "right", "turns")
+
+
+Spoken: TypeAlias = dict[tuple[str, str, str, str], dict[str, Any]]
+"""Rows of `metadata.parquet` by sentence, speaker, emotion and take."""
 
 
 class DialogueError(ValueError):
@@ -99,15 +103,25 @@ def _item(line: str, folder: Path, where: str) -> Item:
     for key in _KEYS:
         need(key in row, f"the field {key!r} is missing")
     need(row["task"] in TASKS, f"unknown task {row['task']!r}; the tasks are {', '.join(TASKS)}")
+    plain = (
+        isinstance(row["turns"], list)
+        and isinstance(row["options"], list)
+        and all(isinstance(x, dict) for x in row["turns"] + row["options"])
+    )
+    need(plain, "turns and options must be lists of objects")
     count = len(row["turns"])
     need(count >= 2, f"a dialogue has two turns or more, this has {count}; measure single recordings with `cogviz evaluate dominance`")
     for turn, said in enumerate(row["turns"], 1):
         need(said.get("text"), f"turn {turn} has no text")
+        need(said.get("audio"), f"turn {turn} names no recording")
         name = said.get("emotion")
         need(name is not None, f"nobody annotated the emotion of turn {turn}; annotate it or leave the dialogue out")
         need(name in EMOTIONS, f"the emotion of turn {turn} is {name!r}; it must be one of {', '.join(EMOTIONS)}")
         need((folder / said["audio"]).is_file(), f"the recording {said['audio']} of turn {turn} is missing; build the folder again")
     need(len(row["options"]) == len(LETTERS), f"a question has {len(LETTERS)} options, this has {len(row['options'])}")
+    need(
+        all(o.get("text") and isinstance(o.get("supposes"), list) for o in row["options"]), "an option needs its text and what it supposes"
+    )
     options = tuple(Option(o["text"], tuple(o["supposes"])) for o in row["options"])
     need(len({o.text for o in options}) == len(options), "two options have the same text")
     need(len({o.supposes for o in options}) == len(options), "two options suppose the same emotions")
@@ -174,7 +188,7 @@ def build(
     plan = Plan(PART, (), "questions about dialogues of several turns")
     report = building.build(plan, folder, jobs=jobs, backend=backend, seed=seed, chosen=cells, progress=progress)
     if not report.missing:
-        spoken = {(row["sentence"], row["speaker"], row["emotion"], row["take"]): row for row in read_rows(folder)}
+        spoken: Spoken = {(row["sentence"], row["speaker"], row["emotion"], row["take"]): row for row in read_rows(folder)}
         rows = [row for number, scenario, voice in cast for row in _rows(number, scenario, voice, seed, spoken)]
         write_whole(folder / FILE, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
     return report
@@ -219,7 +233,7 @@ def _cells(number: int, scenario: Scenario, voice: Voice, seed: int) -> list[Cel
     return found
 
 
-def _rows(number: int, scenario: Scenario, voice: Voice, seed: int, spoken: dict[tuple[str, ...], dict[str, Any]]) -> list[dict[str, Any]]:
+def _rows(number: int, scenario: Scenario, voice: Voice, seed: int, spoken: Spoken) -> list[dict[str, Any]]:
     """The questions about a scenario said by a speaker, voicing after voicing."""
     found = []
     for i, voicing in enumerate(scenario.voicings):
