@@ -17,12 +17,15 @@ PANELS: Mapping[str, str] = {
     "trajectory": "How do the\nfeelings develop?",
     "cause": "What has\nhappened?",
     "reply": "Which reply\nfits?",
-    "conflict": "Against\nthe words",
+    "conflict": "What is felt,\nagainst the words?",
 }
 """Each task and its heading."""
 
 CONTROLS: Mapping[str, tuple[str, str]] = {"no_audio": ("o", "words alone"), "other_tone": ("D", "each turn in another tone")}
 """What is shown as a hollow marker: its shape and its name."""
+
+ABOVE, BELOW = 0.12, 0.2
+"""How far from a model's line its figures with the voice and its controls stand, in rows: equal values do not hide each other."""
 
 
 @theme.styled
@@ -47,10 +50,10 @@ def dialogues(rows: Sequence[Mapping[str, Any]], *, data: str = "") -> Figure:
         f"Share of right answers among four options, with 95% intervals over scenarios; at most {most} questions a point. The same words come in "
         "four voicings, and each option is right in one of them: reading alone gives 1 in 4."
     )
-    left, each, gap, line = 1.75, 1.8, 0.3, 0.56
+    left, each, gap, line = 1.75, 1.8, 0.3, 0.6
     width = max(left + len(shown) * (each + gap) + 0.15, 6.4)
     top = theme.heading_height(width, title, subtitle) + 0.78
-    figure = theme.figure(width, top + line * len(models) + 0.95)
+    figure = theme.figure(width, top + line * len(models) + 0.8)
     theme.heading(figure, title, subtitle)
     for k, task in enumerate(shown):
         axes = theme.place(figure, left + k * (each + gap), top, each, line * len(models))
@@ -82,10 +85,12 @@ def _panel(axes: Axes, by_name: Mapping[tuple[str, str], Mapping[str, Any]], tas
     for y, model in enumerate(models):
         for control, (marker, _) in CONTROLS.items():
             if (row := by_name.get((model, f"{control}_{task}"))) is not None and row["value"] is not None:
-                axes.plot([row["value"]], [y], marker, zorder=2, clip_on=False, **_hollow())
+                axes.plot([row["value"]], [y + BELOW], marker, zorder=2, clip_on=False, **_hollow())
         if (row := by_name.get((model, f"accuracy_{task}"))) is None or row["value"] is None:
             continue
         axes.axvline(row["chance"], color=page.muted, linestyle=(0, (4, 3)), linewidth=1.1, zorder=1)
         if row["low"] is not None and row["high"] is not None:
-            axes.plot([row["low"], row["high"]], [y, y], color=page.voice, linewidth=2.2, alpha=0.5, zorder=3, clip_on=False)
-        axes.plot([row["value"]], [y], "o", color=page.voice, markersize=7, zorder=4, clip_on=False)
+            axes.plot(
+                [row["low"], row["high"]], [y - ABOVE, y - ABOVE], color=page.voice, linewidth=2.2, alpha=0.5, zorder=3, clip_on=False
+            )
+        axes.plot([row["value"]], [y - ABOVE], "o", color=page.voice, markersize=7, zorder=4, clip_on=False)
