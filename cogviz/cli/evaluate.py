@@ -9,7 +9,7 @@ from typing import Any
 
 from cogviz.cli.common import ENROL, command, print_rows, read_data, say, write_json
 
-MEASURES = ("dominance", "all", "humans")
+MEASURES = ("dominance", "all", "humans", "dialogues")
 
 
 def add(commands: Any) -> None:
@@ -21,7 +21,8 @@ def add(commands: Any) -> None:
         "--data",
         required=True,
         nargs="+",
-        help="dataset folder, or CORPUS=FOLDER (see `cogviz corpora`), for `all` also several; or (humans) a results file of the listening test",
+        help="dataset folder, or CORPUS=FOLDER (see `cogviz corpora`), for `all` also several; or (humans) a results file of the listening test; "
+        "or (dialogues) what `cogviz lime dialogues` built",
     )
     evaluate.add_argument("--limit", type=int, help="dominance: only the first so many utterances")
     evaluate.add_argument("--enrol", action="store_true", help=f"dominance: {ENROL}")
@@ -32,7 +33,12 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--edited", type=int, default=140, help="all: of these, so many with their sound or chain edited (default: 140)")
     evaluate.add_argument("--targets", type=int, default=20, help="all: so many rendered anew for factors and thresholds (default: 20)")
     evaluate.add_argument("--part", nargs="+", help="all: only these parts of the battery")
-    evaluate.add_argument("--device", default="auto", help="all: auto, cuda or cpu")
+    evaluate.add_argument("--device", default="auto", help="all, dialogues: auto, cuda or cpu")
+    evaluate.add_argument(
+        "--ask",
+        action="store_true",
+        help="dialogues: ask the questions with their options and read the letter that is answered (default: choose by what is heard in each turn)",
+    )
     evaluate.add_argument(
         "--judge-url",
         metavar="URL",
@@ -57,6 +63,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         from cogviz.evaluation import humans
 
         rows = humans.evaluate(Path(data))
+    elif options.measure == "dialogues":
+        rows = _dialogues(options, Path(data))
     else:
         from cogviz.evaluation import heldout
         from cogviz.models.listener import CogAudioListener
@@ -72,6 +80,17 @@ def _evaluate(options: argparse.Namespace) -> int:
     print_rows(rows, say(options.json))
     write_json(rows, options.json)
     return 0
+
+
+def _dialogues(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    from cogviz.evaluation import dialogues, results
+    from cogviz.lime.dialogues import read
+    from cogviz.models.listeners import load_listener
+
+    items = read(folder)
+    listeners = [load_listener(model, device=options.device) for model in options.model]  # all of them first: a wrong name wastes no work
+    found = [(each.name, dialogues.evaluate(each, items, way="ask" if options.ask else "hear")) for each in listeners]
+    return [row for name, result in found for row in results.rows(result, model=name, data=folder.name)]
 
 
 def _evaluate_all(options: argparse.Namespace) -> int:

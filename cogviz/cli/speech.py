@@ -22,6 +22,15 @@ def add(commands: Any) -> None:
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--limit", type=int, help="build only so many cells")
 
+    dialogues = command(
+        lime, "dialogues", _lime_dialogues, "build questions about spoken dialogues that words alone cannot answer (resumable, as build)"
+    )
+    dialogues.add_argument("folder", type=Path)
+    dialogues.add_argument("--speakers", type=int, default=1, help="how many of the test speakers say each dialogue (default: 1)")
+    dialogues.add_argument("--jobs", type=int, help="workers (default: one a core)")
+    dialogues.add_argument("--backend", default="loky", help="joblib backend: loky, dask, ray, sequential")
+    dialogues.add_argument("--seed", type=int, default=0)
+
     compact = command(lime, "compact", _compact, "copy a dataset folder in a quarter of the space (Vorbis), to carry it to another machine")
     compact.add_argument("folder", type=Path)
     compact.add_argument("target", type=Path)
@@ -49,6 +58,21 @@ def _lime_build(options: argparse.Namespace) -> int:
     report = build(options.plan, options.folder, jobs=options.jobs, backend=options.backend, seed=options.seed, limit=options.limit)
     print(report)
     return 1 if report.missing else 0
+
+
+def _lime_dialogues(options: argparse.Namespace) -> int:
+    from collections import Counter
+
+    from cogviz.lime import dialogues
+
+    report = dialogues.build(options.folder, speakers=options.speakers, jobs=options.jobs, backend=options.backend, seed=options.seed)
+    print(report)
+    if report.missing:
+        return 1
+    tasks = Counter(item.task for item in dialogues.read(options.folder))
+    print(f"{options.folder / dialogues.FILE}: {tasks.total()} questions ({', '.join(f'{n} {task}' for task, n in tasks.items())})")
+    print(f"measure models on it: cogviz evaluate dialogues --model NAME --data {options.folder}")
+    return 0
 
 
 def _compact(options: argparse.Namespace) -> int:

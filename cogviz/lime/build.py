@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from importlib import metadata, resources
@@ -94,6 +94,7 @@ def build(
     seed: int = 0,
     limit: int | None = None,
     time_limit: float = TIME_LIMIT,
+    chosen: Sequence[Cell] | None = None,
     progress: bool = True,
 ) -> Report:
     """Build a dataset folder, or finish one.
@@ -108,6 +109,7 @@ def build(
             process; no time limit and no fresh process for a second try).
         limit: build only so many cells, spread over the plan; a later call with a higher limit goes on.
         time_limit: seconds for one cell.
+        chosen: the cells themselves, where they do not follow from the plan's parts (`lime.dialogues`); the plan then gives the name alone.
 
     Raises:
         BuildError: the plan or the folder cannot be used, the disk is full, or nothing works. What is finished stays.
@@ -119,7 +121,7 @@ def build(
         raise BuildError(f"unknown backend {backend!r}; choose one of {', '.join(BACKENDS)}")
     if jobs is not None and jobs < 1:
         raise BuildError(f"jobs must be 1 or more, not {jobs}")
-    everything = cells(plan, seed)
+    everything = cells(plan, seed) if chosen is None else list(chosen)
     done: dict[str, list[Row]] = {}
     try:
         _claim(folder, plan, seed, everything)
