@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cogviz.audio import RATE
+from cogviz.eips import Answer
 from cogviz.emotions import EMOTIONS, INTENSITIES, emotion, intensity
 from cogviz.lime import prosody, voices, world
 from cogviz.lime.annotate import CUES, DEGREES
@@ -21,7 +22,7 @@ from cogviz.lime.prosody import FACTORS, PARAMETERS
 from cogviz.utterance import Word
 
 VOICE = "neural-f6"
-"""Who speaks the responses: a natural voice that no model was trained or tested on (of the validation split)."""
+"""Who speaks the responses: a natural voice of the validation split, so that no model was trained on it and none is tested on it."""
 
 
 class StyleError(ValueError):
@@ -48,21 +49,21 @@ NEUTRAL = Style()
 RESPONSES: dict[str, tuple[str, tuple[str, str, str], tuple[str, ...]]] = {
     # Nothing is asked of the voice but to be clear.
     "neutral": ("neutral", ("mid", "mid", "mid"), ()),
-    # Good news is shared with as much energy as it is told with (Gable, Reis, Impett & Asher 2004, J. Pers. Soc. Psychol. 87: the active-constructive
-    # response is the one that does people good).
-    "happy": ("happy", ("mid", "mid", "high"), ("lively",)),
-    # Sorrow is shared, but never with more of it than the speaker has; physicians who bring bad news are felt to be kind when they lower their
-    # pitch and slow down (McHenry, Parker, Baile & Lenzi 2012, Support. Care Cancer 20).
+    # Good news is shared with energy (Gable, Reis, Impett & Asher 2004, J. Pers. Soc. Psychol. 87: the active-constructive response is the one that
+    # does people good). But never strongly: strong joy is loud and pressed, and was taken for anger in 49 of 70 responses (docs/decisions.md).
+    "happy": ("happy", ("mid", "mid", "mid"), ("lively",)),
+    # Sorrow is shared, and never with more of it than the speaker may have; physicians who bring bad news are felt to be kind when they lower
+    # their pitch and slow down (McHenry, Parker, Baile & Lenzi 2012, Support. Care Cancer 20).
     "sad": ("sad", ("mid", "mid", "mid"), ("slow", "soft")),
     # Anger answered with anger climbs: a calm, low, slow voice is the first rule of de-escalation (Richmond et al. 2012, West. J. Emerg. Med. 13).
     "angry": ("neutral", ("mid", "mid", "mid"), ("low", "slow")),
     # Fear is caught from a frightened voice (Hatfield, Cacioppo & Rapson 1994, Emotional Contagion), and so is calm: soft and slow, as one speaks
     # to a child at night.
     "fear": ("neutral", ("mid", "mid", "mid"), ("soft", "slow")),
-    # Agreeing that it is foul takes a little of the same voice; more would mock (no study that we know of).
+    # Agreeing that it is foul takes as much of the same voice as there is reason for; more would mock (no study that we know of).
     "disgust": ("disgust", ("low", "mid", "mid"), ()),
-    # "Really?" in a flat voice says that one does not care: surprise is shared (affect matching, as joy).
-    "surprise": ("surprise", ("mid", "mid", "high"), ()),
+    # "Really?" in a flat voice says that one does not care: surprise is shared, as joy is, and never strongly, which sounds like alarm.
+    "surprise": ("surprise", ("mid", "mid", "mid"), ()),
 }
 """Emotion of the speaker -> (emotion of the answer, its degree where the speaker's is low, mid and high, cues)."""
 
@@ -178,3 +179,19 @@ def speak(
     except world.VocoderError as error:
         raise StyleError(f"{response[:60]!r} cannot be spoken by {who.id}: {error}; give it a longer text or another voice") from None
     return [Spoken(m.samples, RATE, m.words, style, who.id) for m, style in zip(made, known, strict=True)]
+
+
+def speak_answer(answer: Answer, *, voice: voices.Voice | str = VOICE, factors: Iterable[str] = FACTORS) -> tuple[Spoken, str]:
+    """Speak the response of an answer as the answer says, and return it with a note where that was not possible ("" where it was).
+
+    An answer that says nothing of its voice, or something that is no style, is spoken neutrally.
+
+    Raises:
+        StyleError, VoiceError: as `speak`.
+    """
+    style = parse(answer.voice)
+    note = ""
+    if style is None:
+        why = f"{answer.voice!r} is no style" if answer.voice else "the answer does not say how it is to be spoken"
+        note = f"{why}: it is spoken neutrally"
+    return speak(answer.response, style or NEUTRAL, voice=voice, factors=factors)[0], note

@@ -114,6 +114,20 @@ class TrainingError(RuntimeError):
     """Raised where training cannot go on; the last good state is kept."""
 
 
+def need_annotation(utterances: Sequence[Utterance], *, of: str) -> None:
+    """Raise `TrainingError` where the emotion of a voice, or how strong it is, is to be learned and nobody annotated it.
+
+    Args:
+        of: the stage that wants to.
+    """
+    missing = [u.id for u in utterances if u.emotion not in EMOTIONS or not 0 <= u.intensity <= 1.5]
+    if missing:
+        raise TrainingError(
+            f"stage {of} learns from the emotion of the voice and its intensity, which nobody annotated in {len(missing)} of {len(utterances)} "
+            f"utterances ({missing[0]}); annotate them, or leave their parts out of the stage"
+        )
+
+
 class Examples(Dataset):
     """Examples as tensors. `lengths` estimates tokens, so that batches can be built of similar ones.
 

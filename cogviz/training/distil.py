@@ -67,8 +67,10 @@ class TaughtExamples(data.Examples):
         spoken = self.utterances[example.utterance]
         given = dataset.answer(spoken) if splice is None else data.unfamiliar(splice.sentence, spoken, seed=index)
         prompt = row["labels"].count(-100)
-        begun = self.processor.tokens(answer[: answer.index(BEGINS) + len(BEGINS)])
+        ends = answer.index(BEGINS) + len(BEGINS)
+        begun = self.processor.tokens(answer[:ends])
         row["input_ids"], row["labels"] = row["input_ids"][:prompt] + begun, row["labels"][:prompt] + begun
+        row["annotated"] = [*self.processor.tokens(answer[ends:]), self.processor.tokenizer.eos_token_id]
         return {**row, **reading(self.processor, given, text, self.thinks)}
 
 
@@ -80,21 +82,21 @@ def reading(processor: CogAudioProcessor, given: Answer, text: str, thinks: str)
 
 
 def collate(rows: Sequence[dict[str, Any]], *, pad: int) -> dict[str, Tensor]:
-    """Pad rows to one batch, as `data.collate` does; of those that are taught also teacher_ids, teacher_mask (on the left), teacher_frames and
-    taught (B,), which rows these are."""
-    batch = data.collate(rows, pad=pad)
+    """Pad rows to one batch, as `data.collate` does; of those that are taught also teacher_ids, teacher_mask (on the left), teacher_frames, annotated
+    (the response to learn where the teacher has none) and taught (B,), which rows these are."""
     taught = [r for r in rows if "teacher_ids" in r]
-    width, frames = (max((len(r[name]) for r in taught), default=0) for name in ("teacher_ids", "teacher_frames"))
-    return batch | {
+    wide, frames, long = (max((len(r[name]) for r in taught), default=0) for name in ("teacher_ids", "teacher_frames", "annotated"))
+
+    def matrix(lines: list[list[int]], width: int) -> Tensor:
+        return torch.tensor(lines, dtype=torch.long).reshape(len(taught), width)
+
+    return data.collate(rows, pad=pad) | {
         "taught": torch.tensor(["teacher_ids" in r for r in rows]),
-        "teacher_ids": _rows([[pad] * (width - len(r["teacher_ids"])) + r["teacher_ids"] for r in taught]),
-        "teacher_mask": _rows([[0] * (width - len(r["teacher_ids"])) + [1] * len(r["teacher_ids"]) for r in taught]),
-        "teacher_frames": _rows([r["teacher_frames"] + [-100] * (frames - len(r["teacher_frames"])) for r in taught]),
+        "teacher_ids": matrix([[pad] * (wide - len(r["teacher_ids"])) + r["teacher_ids"] for r in taught], wide),
+        "teacher_mask": matrix([[0] * (wide - len(r["teacher_ids"])) + [1] * len(r["teacher_ids"]) for r in taught], wide),
+        "teacher_frames": matrix([r["teacher_frames"] + [-100] * (frames - len(r["teacher_frames"])) for r in taught], frames),
+        "annotated": matrix([r["annotated"] + [-100] * (long - len(r["annotated"])) for r in taught], long),
     }
-
-
-def _rows(rows: list[list[int]]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.long).reshape(len(rows), -1)
 
 
 class Teacher:
@@ -136,19 +138,22 @@ class Teacher:
 
 
 def taught_batch(batch: dict[str, Tensor], teacher: Teacher, *, pad: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Let the teacher respond and return (the batch with its responses behind the rows that are taught; (L,) True where a label, row after row, is
-    of such a response; (places, V) the teacher's logits there)."""
+    """Let the teacher respond and return (the batch with its responses, or the annotated ones where it has none, behind the rows that are taught;
+    (L,) True where a label, row after row, is of a teacher's response; (places, V) the teacher's logits there)."""
     batch = dict(batch)
-    taught, ids, mask, frames = (batch.pop(name) for name in ("taught", "teacher_ids", "teacher_mask", "teacher_frames"))
+    taught, ids, mask, frames, annotated = (
+        batch.pop(name) for name in ("taught", "teacher_ids", "teacher_mask", "teacher_frames", "annotated")
+    )
     said, logits = teacher.respond(ids, mask, frames) if len(ids) else ([], [])
-    responses, rows, told = iter(said), [], []
+    responses, rows, told = iter(zip(said, annotated, strict=True)), [], []
     for tokens, labels, there, is_taught in zip(
         batch["input_ids"], batch["labels"], batch["attention_mask"].bool(), taught.tolist(), strict=True
     ):
-        more = next(responses) if is_taught else []
+        response, instead = next(responses) if is_taught else ([], annotated.new_empty(0))
+        more = response or instead[instead != -100].tolist()
         kept = labels[there].tolist()
         rows.append((tokens[there].tolist() + more, kept + more))
-        told += [False] * sum(label != -100 for label in kept) + [True] * len(more)
+        told += [False] * sum(label != -100 for label in kept) + [bool(response)] * len(more)
     width = max(len(tokens) for tokens, _ in rows)
     like = batch["input_ids"]
     batch["input_ids"] = like.new_tensor([tokens + [pad] * (width - len(tokens)) for tokens, _ in rows])

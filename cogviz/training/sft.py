@@ -23,7 +23,7 @@ from cogviz.lime.sentences import sentences
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.training import distil, features, optimizer, reading
-from cogviz.training.data import Examples, TrainingError, collate, draw_examples, draw_pool
+from cogviz.training.data import Examples, TrainingError, collate, draw_examples, draw_pool, need_annotation
 from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
 from cogviz.utterance import Utterance
@@ -144,6 +144,8 @@ def run_stage(
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
         if HEARING.get(stage.name) != "words" and not model.connector.is_standardised:
             standardise(model, stored, pool)
+        if stage.attributes or stage.distil or stage.speaks:
+            need_annotation([utterances[i] for i in pool], of=stage.name)
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
         learn = HEARING.get(stage.name, "answer")
         taught = partial(distil.TaughtExamples, thinks=model.config.thinks) if stage.distil else Examples
