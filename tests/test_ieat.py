@@ -308,7 +308,7 @@ def test_a_run_goes_through_both_stages_and_an_interrupted_one_takes_the_first_f
     model, _ = zoo.load(folder)
     assert model.config.thinks == "freely"
     assert model.degree_head.weight.abs().sum() > 0
-    assert "taught by itself" in (folder / "README.md").read_text()
+    assert "It teaches itself the response" in (folder / "README.md").read_text()
     assert json.loads((folder / "run.json").read_text())["recipe"]["stages"][0]["distil"]
 
 
