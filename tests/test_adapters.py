@@ -246,7 +246,7 @@ def test_tone_tokens_tell_emotion_degree_and_what_stands_out() -> None:
     assert words("neutral", 0.0, (), 4) == ["calm", "-", "-", "-"]
     assert words("fear", 1.0, ("high", "quick"), 2) == ["frightened", "clearly"]
     assert tone.WORDS[:7] == tuple(emotion(name).adjective for name in EMOTIONS), "the readout relies on it"
-    found = {word.split()[0] for _, _, word in annotate._CUES}
+    found = {word.split()[0] for _, _, word in annotate.CUES}
     assert found == set(tone.CUES)
 
 

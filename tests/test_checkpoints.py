@@ -25,7 +25,7 @@ needs_base = pytest.mark.skipif(backbones.find(backbones.SMOLLM2) is None, reaso
 
 def test_checkpoints_are_complete_and_small() -> None:
     assert {f.name for f in SHIPPED.iterdir() if f.is_dir()} == {*NANO, *SMOL, zoo.ENCODER, LINEAR_PROBE}
-    assert sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file()) < 90e6
+    assert sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file()) < 110e6
     assert all((SHIPPED / name / "model.safetensors").stat().st_size < 8e6 for name in SMOL), "connector and adapters only"
     assert not list(SHIPPED.rglob("run/*"))
 
@@ -40,11 +40,17 @@ def test_the_linear_probe_hears_the_samples_better_than_chance() -> None:
     assert sum(h.claimed == h.utterance.emotion for h in heard) / len(heard) > 0.5
 
 
+def of_run(row: dict) -> recipe.Recipe:
+    """The recipe that a run was made by; switches that came later are off."""
+    stages = tuple(recipe.Stage(**stage) for stage in row["stages"])
+    return recipe.Recipe(**{**row, "stages": stages, "alignment": recipe.Alignment(**row["alignment"]) if row["alignment"] else None})
+
+
 @pytest.mark.parametrize("name", [*NANO, *SMOL])
 def test_a_checkpoint_is_what_its_recipe_and_its_card_say(name: str) -> None:
     folder = SHIPPED / name
     run = json.loads((folder / "run.json").read_text())
-    assert run["recipe"] == json.loads(json.dumps(asdict(recipe.read(name))))
+    assert json.dumps(asdict(of_run(run["recipe"]))) == json.dumps(asdict(recipe.read(name)))
     assert (folder / "README.md").read_text(encoding="utf-8") == card.render(folder)
     for file in folder.glob("*.json"):
         text = file.read_text(encoding="utf-8")

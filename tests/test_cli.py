@@ -208,7 +208,8 @@ def test_ctrl_c_ends_with_130_and_no_traceback(capsys: pytest.CaptureFixture[str
 
 # --- what comes out --------------------------------------------------------------------------------------------------------------
 
-ANSWER = ["file", "model", "route", "emotion", "perception", "intent", "psychology", "strategy", "explanation", "response", "text"]
+ANSWER = ["file", "model", "route", "emotion", "perception", "intent", "psychology", "strategy", "explanation", "response"]
+ANSWER += ["voice", "spoken", "text"]
 
 
 @pytest.mark.parametrize("route", ["reason", "direct"])
@@ -228,7 +229,11 @@ def test_answers_as_json_have_the_documented_keys_whatever_the_model_says(
     rows = json.loads(target.read_text())
     assert [list(row) for row in rows] == [ANSWER] * 3
     assert rows[0] | {"file": "", "model": ""} == dict(
-        zip(ANSWER, ["", "", route, "sad", "The voice sounds sad.", "a", "b", "c", None, "I am sorry.", rows[0]["text"]], strict=True)
+        zip(
+            ANSWER,
+            ["", "", route, "sad", "The voice sounds sad.", "a", "b", "c", None, "I am sorry.", None, None, rows[0]["text"]],
+            strict=True,
+        )
     )
     assert rows[1]["perception"] is None
     assert rows[1]["response"] == "I am sorry."

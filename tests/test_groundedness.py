@@ -52,7 +52,7 @@ def test_claims_by_hand(text: str, expected: dict[str, int]) -> None:
 
 def test_every_cue_that_an_annotation_names_is_read_with_its_sign() -> None:
     kinds = {"level": "loudness", "f0_level": "pitch", "duration": "tempo", "f0_final": "ending", "f0_range": "melody"}
-    for parameter, limit, word in annotate._CUES:
+    for parameter, limit, word in annotate.CUES:
         sign = int(np.sign(limit)) * (-1 if parameter == "duration" else 1)
         assert said(f"The voice sounds sad, a little: it is {word}.") == {kinds[parameter]: sign}, word
 

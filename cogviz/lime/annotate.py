@@ -20,7 +20,7 @@ from cogviz.lime.prosody import PARAMETERS
 from cogviz.lime.sentences import Sentence
 
 # What a listener would say of a rendering: parameter, threshold, word. In this order; at most two are named.
-_CUES: tuple[tuple[str, float, str], ...] = (
+CUES: tuple[tuple[str, float, str], ...] = (
     ("level", 9.0, "loud"),
     ("level", -3.0, "soft"),
     ("f0_level", 3.0, "high"),
@@ -33,7 +33,8 @@ _CUES: tuple[tuple[str, float, str], ...] = (
     ("f0_range", 0.35, "lively"),
 )
 
-_DEGREE = {"low": "a little", "mid": "clearly", "high": "strongly"}
+DEGREES = {"low": "a little", "mid": "clearly", "high": "strongly"}
+"""How strong an emotion is, in words."""
 
 # Sentence frames by emotion. {what}, {why}: clauses of the reading. Where a frame has none, the response holds the facts.
 _INTENT: dict[str, tuple[str, ...]] = {
@@ -111,7 +112,7 @@ def cues(values: Sequence[float] | None) -> tuple[str, ...]:
     if values is None:
         return ()
     value = dict(zip(PARAMETERS, values, strict=True))
-    found = [word for name, limit, word in _CUES if (value[name] >= limit if limit > 0 else value[name] <= limit)]
+    found = [word for name, limit, word in CUES if (value[name] >= limit if limit > 0 else value[name] <= limit)]
     return tuple(found[:2])
 
 
@@ -135,7 +136,7 @@ def annotate(sentence: Sentence, emotion: str, intensity: str | float = "mid", *
     what = reading.what if reading else pick(_OPEN_WHAT[emotion], "what").format(topic=_seen_by_listener(sentence.topic, "their"))
     why = reading.why if reading else pick(_OPEN_WHY[emotion], "why")
     reply = reading.reply if reading else pick(_OPEN_REPLY[emotion], "reply").format(topic=_seen_by_listener(sentence.topic, "your"))
-    voice = f"The voice sounds {name.adjective}" + (f", {_DEGREE[degree]}" if emotion != "neutral" else "")
+    voice = f"The voice sounds {name.adjective}" + (f", {DEGREES[degree]}" if emotion != "neutral" else "")
     voice += f": it is {' and '.join(heard)}." if heard else "."
     words = f' The words are "{sentence.text}"'
     if sentence.emotion is not None and sentence.emotion != emotion:

@@ -31,6 +31,7 @@ class CogAudioConfig(PreTrainedConfig):
             as a mixture of their embeddings. None: as embeddings that it has to learn.
         text_backbone: the pretrained language model that stays frozen and is not in the checkpoint (see `backbones`); None: it is in there.
         lora_rank: of the adapters in every linear layer of the language model; 0: none.
+        tone_degrees: a readout beside that of the emotion tells how strong it is, as `models.tone` says it (with `tone_words`, the words do).
         thinks: "steps": in the EIPS chain; "freely": in an explanation of its own words.
         encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
     """
@@ -50,6 +51,7 @@ class CogAudioConfig(PreTrainedConfig):
     tone_words: list[int] | None = None
     text_backbone: str | None = None
     lora_rank: int = 0
+    tone_degrees: bool = False
     thinks: str = "steps"
     encoder_folder: str | None = None
 

@@ -21,9 +21,13 @@ from cogviz.models.configuration import CogAudioConfig
 from cogviz.models.connector import CogAudioConnector
 from cogviz.models.encoder import encode_layers
 from cogviz.models.packing import packed, take
+from cogviz.models.tone import DEGREES
 
 SMOOTHING = 0.1
 """Label smoothing of the tone: much of the speech is at low intensity, which nobody can be sure of."""
+
+ATTRIBUTES = 0.5
+"""Weight of the tone's loss beside that of an answer."""
 
 MISHEARD = 0.05
 """Share of the frames that say another token, drawn at random, in training: unknown sentences are heard with more errors than known ones."""
@@ -56,9 +60,17 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         if config.text_backbone is not None:
             self._keys_to_ignore_on_load_missing = [*(self._keys_to_ignore_on_load_missing or []), r"language_model\."]
         self.tone_head = nn.Linear(config.text_config.hidden_size, len(EMOTIONS))
+        self.degree_head = nn.Linear(config.text_config.hidden_size, len(DEGREES)) if config.tone_degrees else None
         self.post_init()
         if config.lora_rank:  # after the weights' initialisation, which would overwrite that of the adapters
             self._adapt(config.lora_rank)
+
+    def tell_degrees(self) -> None:
+        """Give the tone a readout of how strong it is, where it has none and no words for it."""
+        if self.degree_head is None and self.config.tone_words is None:
+            self.config.tone_degrees = True
+            self.degree_head = nn.Linear(self.tone_head.in_features, len(DEGREES)).to(self.tone_head.weight)
+            nn.init.zeros_(self.degree_head.weight)  # no draw: the same run gives the same weights
 
     def _adapt(self, rank: int) -> None:
         """Put low-rank adapters (LoRA: Hu et al. 2021, arXiv 2106.09685) beside every linear layer of the language model."""
@@ -298,9 +310,11 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
     ) -> CausalLMOutputWithPast:
         """Next-token logits, and the loss where `labels` (B, S; -100 is ignored) are given; zero logits at places that are not attended to.
 
-        In training, `ctc_labels` (B, U; -100 is padding), the tokens of the spoken words, add a CTC loss. Without `input_ids` it is the
-        whole loss, and so is that of `tone_labels`: (B,) indices into `EMOTIONS` for a linear readout of the tone, or (B, K) what each
-        tone token says. `frame_tokens` (B, T) and `tone_classes` (B, K) put simulated speech in place of the audio (see `simulate`).
+        In training, `logits` are (labels that count, V), row after row, and `ctc_labels` (B, U; -100 is padding), the tokens of the spoken words,
+        add a CTC loss. Without `input_ids` it is the whole loss, and so is that of `tone_labels`: (B,) indices into `EMOTIONS` for a linear
+        readout of the tone, (B, 2) with indices into `tone.DEGREES` beside them (-100: none), or (B, K) what each tone token says. Beside
+        `input_ids` the tone's loss is added with weight `ATTRIBUTES`. `frame_tokens` (B, T) and `tone_classes` (B, K) put simulated speech in
+        place of the audio (see `simulate`).
 
         With a `temperature`, `logits` are instead (labels that count,) the log probability of each label at that temperature, row after row:
         reinforcement needs no more, and of a large vocabulary it is little.
@@ -309,9 +323,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             words, _ = self.connector(audio_states, audio_levels, torch.as_tensor(audio_mask).bool())
             return CausalLMOutputWithPast(loss=self._ctc(words, torch.as_tensor(audio_mask), ctc_labels))
         if input_ids is None and tone_labels is not None:
-            _, tone = self.connector(audio_states, audio_levels, torch.as_tensor(audio_mask).bool())
-            scores = tone.flatten(0, 1).float() if self.config.tone_words is not None else self.tone_scores(tone)
-            return CausalLMOutputWithPast(loss=nn.functional.cross_entropy(scores, tone_labels.flatten(), label_smoothing=SMOOTHING))
+            return CausalLMOutputWithPast(loss=self._attributes(audio_states, audio_levels, audio_mask, tone_labels))
         aside: Tensor | float = 0.0
         if frame_tokens is not None and input_ids is not None:
             inputs_embeds, input_ids = self.simulate(input_ids, frame_tokens, tone_classes), None
@@ -330,6 +342,8 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             input_ids = None
             if ctc_labels is not None:
                 aside = self._ctc(words, audio_mask, ctc_labels)
+            if tone_labels is not None:
+                aside = aside + ATTRIBUTES * self._attributes(audio_states, audio_levels, audio_mask, tone_labels)
         if labels is not None and (self.training or temperature is not None):
             if audio_given and inputs_embeds is not None and attention_mask is not None:
                 order = packed(attention_mask)
@@ -343,7 +357,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             )
             if temperature is not None:
                 return CausalLMOutputWithPast(logits=-nn.functional.cross_entropy(logits / temperature, wanted, reduction="none"))
-            return CausalLMOutputWithPast(loss=nn.functional.cross_entropy(logits, wanted) + aside)
+            return CausalLMOutputWithPast(loss=nn.functional.cross_entropy(logits, wanted) + aside, logits=logits)
         if not audio_given or inputs_embeds is None or attention_mask is None:
             return self.language_model(
                 input_ids=input_ids,
@@ -393,6 +407,20 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         return nn.functional.ctc_loss(
             words.transpose(0, 1), labels.clamp(min=0), mask.sum(dim=1), lengths, blank=self.config.audio_token_id, zero_infinity=True
         )
+
+    def _attributes(self, states: Tensor | None, levels: Tensor | None, mask: Tensor | None, labels: Tensor) -> Tensor:
+        """Cross-entropy of what the tone says with `tone_labels` (see `forward`)."""
+        _, tone = self.connector(states, levels, torch.as_tensor(mask).bool())
+        if self.config.tone_words is not None:
+            return nn.functional.cross_entropy(tone.flatten(0, 1).float(), labels.flatten(), label_smoothing=SMOOTHING)
+        if labels.ndim == 1:
+            return nn.functional.cross_entropy(self.tone_scores(tone), labels, label_smoothing=SMOOTHING)
+        loss = nn.functional.cross_entropy(self.tone_scores(tone), labels[:, 0], label_smoothing=SMOOTHING)
+        strong = labels[:, 1] != -100
+        if self.degree_head is None or not strong.any():
+            return loss
+        degrees = self.degree_head(tone.mean(dim=1)).float()[strong]
+        return loss + nn.functional.cross_entropy(degrees, labels[strong, 1], label_smoothing=SMOOTHING)
 
     def _labelled(self, labels: Tensor, **inputs: Any) -> tuple[Tensor, Tensor]:
         """(N, V) float32 logits only where there is a label, and (N,) the label: audio and prompt, half of a training row, need none."""

@@ -13,6 +13,11 @@ SILENT = len(WORDS)
 """The class of a token that has nothing to tell."""
 
 
+def degree_of(named: str, k: float) -> int | None:
+    """Return how strong an emotion is at intensity k, as an index into `DEGREES`; None for neutral, which has no degree."""
+    return None if named == "neutral" else 0 if k < 0.75 else 1 if k < 1.25 else 2
+
+
 def classes(named: str, k: float, heard: Sequence[str], tokens: int) -> list[int]:
     """Return what each of `tokens` tone tokens tells of an utterance, as indices into `WORDS`, or `SILENT`.
 
@@ -20,7 +25,7 @@ def classes(named: str, k: float, heard: Sequence[str], tokens: int) -> list[int
         named: its emotion. k: its intensity, 0 .. 1.5; neutral has no degree.
         heard: cue words of `lime.annotate.cues`, at most two.
     """
-    degree = DEGREES[0 if k < 0.75 else 1 if k < 1.25 else 2]
-    told = [EMOTIONS.index(named), SILENT if named == "neutral" else WORDS.index(degree)]
+    degree = degree_of(named, k)
+    told = [EMOTIONS.index(named), SILENT if degree is None else WORDS.index(DEGREES[degree])]
     told += [WORDS.index(word.split()[0]) for word in heard]
     return (told + [SILENT] * tokens)[:tokens]

@@ -32,10 +32,12 @@ VARIANTS = {
     "nano-explicit": "stage I: explicit EIPS chains on LIME",
     "nano-implicit": "stage II: reasoning and direct route mixed, the chain internalised",
     "nano-aligned": "stage III: DR-SAPO on both routes: CogAudio-LLM",
+    "nano-ieat": "injected emotional-attribution thinking: it teaches itself what to answer, and says how that is to be spoken",
     "smol-baseline": "an ordinary audio language model on SmolLM2-135M-Instruct, as nano-baseline",
     "smol-explicit": "stage I on SmolLM2-135M-Instruct with adapters: explicit EIPS chains on LIME",
     "smol-implicit": "stage II of smol: reasoning and direct route mixed, the chain internalised",
     "smol-aligned": "stage III of smol: DR-SAPO on both routes",
+    "smol-ieat": "injected emotional-attribution thinking on SmolLM2-135M-Instruct, as nano-ieat",
 }
 
 ENCODER = "whisper-tiny.en-encoder"

@@ -58,6 +58,8 @@ def render(folder: Path) -> str:
     for stage in recipe["stages"]:
         tasks = ", ".join(f"{k} {v:g}" for k, v in stage["tasks"].items())
         new = f" {stage['unfamiliar']:.0%} of the sentences put together anew." if stage.get("unfamiliar") else ""
+        new += " It teaches itself the response: the teacher reads the words, and is told emotion and cause." if stage.get("distil") else ""
+        new += " The response says how it is to be spoken." if stage.get("speaks") else ""
         lines.append(
             f"- Stage `{stage['name']}`: {round(stage['steps'] * recipe['scale'])} steps of {stage['batch']}, "
             + (

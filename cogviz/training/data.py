@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from cogviz.eips import Answer, render
 from cogviz.emotions import EMOTIONS, emotion
-from cogviz.lime import dataset
+from cogviz.lime import dataset, style
 from cogviz.lime.annotate import annotate
 from cogviz.lime.explanations import explain
 from cogviz.lime.sentences import Sentence
@@ -29,35 +29,46 @@ GAIN_DB = 4.0
 """Spread of the random recording level in training: microphones differ, so the absolute level must not carry everything."""
 
 
-def target(utterance: Utterance, task: str, targets: str = STEPS) -> str:
-    """Return the text that a model should answer to a task; `targets`: how it thinks on the reasoning route, as in `Recipe`."""
+def target(utterance: Utterance, task: str, targets: str = STEPS, *, speaks: bool = False) -> str:
+    """Return the text that a model should answer to a task.
+
+    Args:
+        targets: how it thinks on the reasoning route, as in `Recipe`. speaks: it says how its response is to be spoken.
+    """
     if task == "transcribe":
         return utterance.text
     if task == "name":
         return f"The voice sounds {emotion(str(utterance.emotion)).adjective}."
     if task == "topic":
         return f"They speak of {utterance.extra['topic']}."
-    return _told(dataset.answer(utterance), utterance.text, task, targets, utterance)
+    return _told(dataset.answer(utterance), utterance.text, task, targets, utterance, speaks)
 
 
-def unfamiliar_answer(sentence: Sentence, spoken: Utterance, task: str, targets: str = STEPS, *, seed: int) -> str:
+def unfamiliar(sentence: Sentence, spoken: Utterance, *, seed: int) -> Answer:
+    """Return the annotation of a sentence without a reading that is said as `spoken` is."""
+    heard = cast("Sequence[str]", spoken.extra.get("heard") or ())
+    return annotate(sentence, str(spoken.emotion), spoken.intensity, heard=heard, seed=seed)
+
+
+def unfamiliar_answer(sentence: Sentence, spoken: Utterance, task: str, targets: str = STEPS, *, speaks: bool = False, seed: int) -> str:
     """Return what a model should answer to a sentence without a reading that is said as `spoken` is."""
     if task == "transcribe":
         return sentence.text
     if task == "topic":
         return f"They speak of {sentence.topic}."
-    heard = cast("Sequence[str]", spoken.extra.get("heard") or ())
-    given = annotate(sentence, str(spoken.emotion), spoken.intensity, heard=heard, seed=seed)
-    return _told(given, sentence.text, task, targets, spoken)
+    return _told(unfamiliar(sentence, spoken, seed=seed), sentence.text, task, targets, spoken, speaks)
 
 
-def _told(given: Answer, text: str, task: str, targets: str, spoken: Utterance) -> str:
+def _told(given: Answer, text: str, task: str, targets: str, spoken: Utterance, speaks: bool) -> str:
     """The answer's text: with its thought on the reasoning route."""
+    if speaks:
+        given = replace(given, voice=style.render(style.style_for(str(spoken.emotion), spoken.intensity)))
     if task == "direct":
-        return render(Answer(given.response))
+        return render(Answer(given.response, voice=given.voice))
     if targets == STEPS:
         return render(given)
-    return render(explain(given, text, targets, evidence=cast("Sequence[str]", spoken.extra.get("evidence") or ())))
+    told = explain(given, text, targets, evidence=cast("Sequence[str]", spoken.extra.get("evidence") or ()))
+    return render(replace(told, voice=given.voice))
 
 
 @dataclass(frozen=True)
@@ -103,13 +114,27 @@ class TrainingError(RuntimeError):
     """Raised where training cannot go on; the last good state is kept."""
 
 
+def need_annotation(utterances: Sequence[Utterance], *, of: str) -> None:
+    """Raise `TrainingError` where the emotion of a voice, or how strong it is, is to be learned and nobody annotated it.
+
+    Args:
+        of: the stage that wants to.
+    """
+    missing = [u.id for u in utterances if u.emotion not in EMOTIONS or not 0 <= u.intensity <= 1.5]
+    if missing:
+        raise TrainingError(
+            f"stage {of} learns from the emotion of the voice and its intensity, which nobody annotated in {len(missing)} of {len(utterances)} "
+            f"utterances ({missing[0]}); annotate them, or leave their parts out of the stage"
+        )
+
+
 class Examples(Dataset):
     """Examples as tensors. `lengths` estimates tokens, so that batches can be built of similar ones.
 
     Args:
         augment: move the recording level at random. unfamiliar: share of the examples that are splices (see `spliced`).
         told: number of tone tokens that tell words (see `models.tone`); 0: the tone's label is the emotion alone.
-        targets: how the model thinks, as in `Recipe`.
+        targets: how the model thinks, as in `Recipe`. attributes, speaks: as in `Stage`.
         learn: as in `collate`; a row holds no more than that.
     """
 
@@ -124,12 +149,14 @@ class Examples(Dataset):
         unfamiliar: float = 0.0,
         told: int = 0,
         targets: str = STEPS,
+        attributes: bool = False,
+        speaks: bool = False,
         learn: str = "answer",
         seed: int = 0,
     ) -> None:
         self.examples, self.utterances, self.features, self.processor = examples, utterances, features, processor
         self.augment, self.unfamiliar, self.told = augment, unfamiliar, told
-        self.targets, self.learn, self.seed = targets, learn, seed
+        self.targets, self.attributes, self.speaks, self.learn, self.seed = targets, attributes, speaks, learn, seed
         self.splicer = Splicer(utterances, [e.utterance for e in examples]) if unfamiliar else None
         frames = features.lengths()
         words = {"transcribe": 16, "name": 8, "topic": 10, "reason": 130, "direct": 35}
@@ -142,17 +169,18 @@ class Examples(Dataset):
         example = self.examples[index]
         utterance = self.utterances[example.utterance]
         states, levels = self.features.get(example.utterance)
-        text, answer = utterance.text, target(utterance, example.task, self.targets)
-        if (splice := self._splice(index)) is not None:
+        splice = self._splice(index)
+        if splice is not None:
             others = self.features.get(splice.second)
             states, levels = splice.join(states, others[0], axis=1), splice.join(levels, others[1], axis=0)
-            text = splice.sentence.text
-            answer = unfamiliar_answer(splice.sentence, utterance, example.task, self.targets, seed=index)
+        text, answer = self._wanted(index, splice)
         if self.augment:
             levels = levels + np.random.default_rng((self.seed, index)).normal(0, GAIN_DB / 20)
         row: dict[str, Any] = {"states": states, "levels": levels}
         if self.learn == "tone":
             return {**row, "tone": self._tone(utterance)}
+        if self.attributes:
+            row["tone"] = self._tone(utterance)
         row["spoken"] = self.processor.spoken_tokens(text)
         if self.learn == "words":
             return row
@@ -161,10 +189,22 @@ class Examples(Dataset):
         after = [*self.processor.tokens(answer), self.processor.tokenizer.eos_token_id]
         return {**row, "input_ids": before + after, "labels": [-100] * len(before) + after}
 
+    def _wanted(self, index: int, splice: Splice | None) -> tuple[str, str]:
+        """(the words, what to answer) of an example."""
+        example = self.examples[index]
+        utterance = self.utterances[example.utterance]
+        if splice is None:
+            return utterance.text, target(utterance, example.task, self.targets, speaks=self.speaks)
+        sentence = splice.sentence
+        return sentence.text, unfamiliar_answer(sentence, utterance, example.task, self.targets, speaks=self.speaks, seed=index)
+
     def _tone(self, utterance: Utterance) -> int | list[int]:
         named = str(utterance.emotion)
-        if not self.told:
+        if not self.told and not self.attributes:
             return EMOTIONS.index(named)
+        if not self.told:
+            degree = tone.degree_of(named, utterance.intensity)
+            return [EMOTIONS.index(named), -100 if degree is None else degree]
         return tone.classes(named, utterance.intensity, cast("Sequence[str]", utterance.extra.get("heard") or ()), self.told)
 
     def _splice(self, index: int) -> Splice | None:
@@ -196,8 +236,10 @@ def collate(rows: Sequence[dict[str, Any]], *, pad: int, learn: str = "answer") 
         "audio_levels": torch.from_numpy(levels),
         "audio_mask": torch.from_numpy(mask),
     }
+    if "tone" in rows[0]:
+        audio["tone_labels"] = torch.tensor([r["tone"] for r in rows])
     if learn == "tone":
-        return audio | {"tone_labels": torch.tensor([r["tone"] for r in rows])}
+        return audio
     longest = max(len(r["spoken"]) for r in rows)
     audio["ctc_labels"] = torch.tensor([r["spoken"] + [-100] * (longest - len(r["spoken"])) for r in rows])
     if learn == "words":

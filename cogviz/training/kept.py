@@ -16,9 +16,14 @@ from safetensors.torch import load_file, save_file
 
 import cogviz
 from cogviz.models.modeling import CogAudioForConditionalGeneration
-from cogviz.training.recipe import Recipe
+from cogviz.training.recipe import Recipe, Stage
 
 Curve = list[dict[str, float]]
+
+
+def _asked(stage: Stage) -> dict[str, object]:
+    """The stage's settings; switches that came later and are off leave the name of a stage as it was."""
+    return {name: value for name, value in asdict(stage).items() if value or name not in ("attributes", "distil", "speaks")}
 
 
 class KeptStages:
@@ -35,7 +40,7 @@ class KeptStages:
     def key(self, index: int) -> str:
         """Return the name of a stage: a hash of what went into it and into the ones before it."""
         plan = self.plan
-        stages = [{**asdict(stage), "seed": plan.seed_of(stage)} for stage in plan.stages[: index + 1]]
+        stages = [{**_asked(stage), "seed": plan.seed_of(stage)} for stage in plan.stages[: index + 1]]
         made = {"start": self.start, "size": plan.size, "layers": plan.layers, "vocabulary": plan.vocabulary, "scale": plan.scale}
         if plan.targets != "steps":
             made["targets"] = plan.targets

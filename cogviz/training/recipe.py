@@ -35,6 +35,9 @@ class Stage:
         agreeing: text only: answer each sentence in the emotion of its words, and none that has none.
         unfamiliar: share of the sentences that are put together anew, so that they cannot be finished from memory: of speech by splicing (see
             `cogviz.training.spliced`), of text by exchanging words (not with `agreeing`). They have no reading.
+        attributes: the emotion of the voice and how strong it is are learned beside the tasks, from a readout of the tone.
+        distil: what to answer is learned from the model that the stage begins with, which is told what it cannot hear (see `training.distil`).
+        speaks: the answer says how it is to be spoken (see `lime.style`).
         seed: of this stage (and, of the first one, of the fresh weights); None: the recipe's.
     """
 
@@ -47,6 +50,9 @@ class Stage:
     utterances: int | None = None
     agreeing: bool = False
     unfamiliar: float = 0.0
+    attributes: bool = False
+    distil: bool = False
+    speaks: bool = False
     seed: int | None = None
 
 

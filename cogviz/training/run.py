@@ -96,7 +96,11 @@ def train(
     if (folder / "figures.json").exists() and (folder / "model.safetensors").exists():
         return folder
     model, processor = begin(plan, utterances, folder)
-    model.config.thinks = "steps" if plan.targets == "steps" else "freely"
+    thinks = "steps" if plan.targets == "steps" else "freely"
+    if not plan.stages:
+        model.config.thinks = thinks
+    if any(stage.attributes for stage in plan.stages):
+        model.tell_degrees()
     model.to(processes.device)
     with processes.main_process_first():
         stored = features.encode(utterances, model, processor, Path(data) / "features", bf16=device.mixed, progress=progress)
@@ -117,6 +121,7 @@ def train(
                 kept.save(index, model, curve)
             processes.wait_for_everyone()
             memory = max(memory, _anonymous_gb())
+        model.config.thinks = thinks  # until here as the model that it goes on from, which may be its teacher
         curves += [{"stage": stage.name, "step": row["step"], "name": "loss", "value": row["loss"]} for row in curve]
         seconds += curve[-1]["seconds"]
     before: dict[str, dict[str, float]] = {}

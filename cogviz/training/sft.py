@@ -22,8 +22,8 @@ from cogviz.emotions import EMOTIONS
 from cogviz.lime.sentences import sentences
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
-from cogviz.training import features, optimizer, reading
-from cogviz.training.data import Examples, TrainingError, collate, draw_examples, draw_pool
+from cogviz.training import distil, features, optimizer, reading
+from cogviz.training.data import Examples, TrainingError, collate, draw_examples, draw_pool, need_annotation
 from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
 from cogviz.utterance import Utterance
@@ -66,6 +66,10 @@ class _Trainer(Trainer):
             decay = set(self.get_decay_parameter_names(model))
             self.optimizer = optimizer.make(model, lr=self.args.learning_rate, weight_decay=self.args.weight_decay, decay=decay)
         return self.optimizer
+
+
+class _DistillingTrainer(distil.Distilling, _Trainer):
+    """The same, with a teacher."""
 
 
 @contextmanager
@@ -140,9 +144,12 @@ def run_stage(
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
         if HEARING.get(stage.name) != "words" and not model.connector.is_standardised:
             standardise(model, stored, pool)
+        if stage.attributes or stage.distil or stage.speaks:
+            need_annotation([utterances[i] for i in pool], of=stage.name)
         examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
         learn = HEARING.get(stage.name, "answer")
-        data = Examples(
+        taught = partial(distil.TaughtExamples, thinks=model.config.thinks) if stage.distil else Examples
+        data = taught(
             examples,
             utterances,
             stored,
@@ -151,10 +158,12 @@ def run_stage(
             unfamiliar=stage.unfamiliar,
             told=told,
             targets=recipe.targets,
+            attributes=stage.attributes,
+            speaks=stage.speaks,
             learn=learn,
             seed=seed,
         )
-        collator = partial(collate, pad=pad, learn=learn)
+        collator = partial(distil.collate, pad=pad) if stage.distil else partial(collate, pad=pad, learn=learn)
     share = stage.batch // processes
     at_once = share if stage.name in HEARING else next(n for n in range(min(share, rows or ROWS[device.name]), 0, -1) if share % n == 0)
     log_every = max(1, min(LOG_EVERY, steps // 5 or 1))
@@ -182,13 +191,15 @@ def run_stage(
         data_seed=seed,
         disable_tqdm=False,
     )
-    trainer = _Trainer(
+    trainer = (_DistillingTrainer if stage.distil else _Trainer)(
         model=model,
         args=arguments,
         train_dataset=data,
         data_collator=collator,
         callbacks=[_StopAtNaN()],
     )
+    if isinstance(trainer, _DistillingTrainer):
+        trainer.teacher, trainer.pad = distil.Teacher(model, processor), pad
     started = time.time()
     model.train()
     model.train_language_model(stage.name not in HEARING)
