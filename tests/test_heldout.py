@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cogviz.evaluation import heldout
@@ -77,3 +79,12 @@ def test_neutral_words_in_other_voices_alone_give_no_following_and_no_error() ->
     rows = by_measure(heldout.figures(heldout.answers([heard("sad", "sad", "I am sad.", words="neutral")]), model="m", data="d"))
     assert "follows_voice" not in rows
     assert rows["voice_accuracy"]["value"] == 1
+
+
+def test_what_a_thought_has_no_place_for_is_not_measured() -> None:
+    texts = ["<thought>The voice sounds sad.</thought><response>Oh.</response>"] * 2
+    told = [heard("sad", "sad", "", words=None, sentence=s) for s in "ab"]
+    told = [replace(h, text=t, utterance=replace(h.utterance, extra={"template": "x"})) for h, t in zip(told, texts, strict=True)]
+    found = by_measure(heldout.figures(heldout.answers(told), model="m", data="d"))
+    assert not [name for name in found if name == "words_heard" or name.startswith("reading_")]
+    assert found["valid_chain"]["value"] == 1

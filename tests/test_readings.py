@@ -7,6 +7,7 @@ import dataclasses
 from cogviz.eips import render
 from cogviz.evaluation.readings import classify
 from cogviz.lime.annotate import annotate
+from cogviz.lime.explanations import explain
 from cogviz.lime.sentences import Sentence, sentences
 
 
@@ -41,3 +42,15 @@ def test_authored_readings_of_unknown_templates_do_not_count_as_invented() -> No
     spoken = sentences(kind="ambiguous", split="test")[::9]
     kinds = classify([answer(s, "sad") for s in spoken], [s.template for s in spoken], ["sad"] * len(spoken))
     assert kinds.invented.mean() < 0.05
+
+
+def test_the_sentence_of_an_explanation_that_tells_a_story_counts() -> None:
+    spoken = sentences(kind="ambiguous", split="test_slots")[::9]
+
+    def explained(sentence: Sentence, emotion: str, kind: str) -> str:
+        return render(explain(annotate(sentence, emotion), sentence.text, kind))
+
+    told = ([s.template for s in spoken], ["angry"] * len(spoken))
+    assert classify([explained(s, "angry", "cause") for s in spoken], *told).right.mean() > 0.9
+    assert classify([explained(s, "sad", "cause") for s in spoken], *told).other_emotion.mean() > 0.9
+    assert classify([explained(s, "angry", "label") for s in spoken], *told).open.all(), "a label tells no story"

@@ -32,6 +32,7 @@ def answers(heard: Sequence[Heard]) -> pd.DataFrame:
             "text": [h.text for h in heard],
             "valid": [format_score(h.text, h.route) for h in heard],
             "response": [h.answer.response if h.answer else "" for h in heard],
+            "quotes": [bool(heard_words(h.text)) for h in heard],
             "recall": [word_recall(h.utterance.text, heard_words(h.text)) if h.route == "reason" else np.nan for h in heard],
         }
     )
@@ -59,11 +60,13 @@ def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) ->
             found = results.rows(dominance.following(reason), model=model, data=data)
             rows += [{**row, "measure": "unparsed_on_conflict"} if row["measure"] == "unparsed" else row for row in found]
         share("valid_chain", reason, reason.valid)
-        share("words_heard", reason, reason.recall)
+        if reason.quotes.any():  # not every thought repeats the words
+            share("words_heard", reason, reason.recall)
         ambiguous = reason[reason.words.isna() & (reason.template != "")]
         if len(ambiguous):
             kinds = readings.classify(ambiguous.text.tolist(), ambiguous.template.tolist(), ambiguous.voice.tolist())
-            for kind in kinds:
+            intends = ambiguous.text.str.contains("[Intent]", regex=False).any() or kinds.open.min() < 1
+            for kind in kinds if intends else ():  # some thoughts have no place for a reading
                 share(f"reading_{kind}", ambiguous, kinds[kind])
     if len(direct):
         share("valid_direct", direct, direct.valid)

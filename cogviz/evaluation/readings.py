@@ -1,4 +1,4 @@
-"""Does the chain say what this sentence means in this tone, or facts that nobody said?
+"""Does the thought say what this sentence means in this tone, or facts that nobody said?
 
 On templates that were trained on (with slot values that were not) the right reading should appear. On templates that were never trained on no
 reading can be known: an answer that tells a trained one is invented.
@@ -6,6 +6,7 @@ reading can be known: an answer that tells a trained one is invented.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -15,6 +16,8 @@ import pandas as pd
 from cogviz.eips import parse
 from cogviz.lime.sentences import sentences
 from cogviz.scoring import step_similarity
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 SAME = 0.5
 """Content-word F1 from which two clauses tell the same story."""
@@ -31,7 +34,7 @@ def trained() -> dict[tuple[str, str], str]:
 
 
 def told(intent: str) -> tuple[str, str] | None:
-    """Return the (template, emotion) whose trained reading an intent step tells, or None where it tells none."""
+    """Return the (template, emotion) whose trained reading an intent step, or a sentence like one, tells; None where it tells none."""
     known = trained()
     scores = np.array([step_similarity(intent, what) for what in known.values()])
     best = int(scores.argmax())
@@ -39,19 +42,20 @@ def told(intent: str) -> tuple[str, str] | None:
 
 
 def classify(texts: Sequence[str], templates: Sequence[str], emotions: Sequence[str]) -> pd.DataFrame:
-    """Say what each answer's chain tells.
+    """Say what each answer's chain tells, or the sentence of its explanation that tells most.
 
     Args:
         texts: raw answers of the reasoning route. templates, emotions: of the utterances.
 
     Returns:
         Columns right (the reading of this template and voice emotion), other_emotion (of this template, another emotion), invented (a reading of
-        another template), open (none). Exactly one is 1 in each row; an answer without a chain counts as open.
+        another template), open (none). Exactly one is 1 in each row; an answer without a thought counts as open.
     """
     rows = []
     for text, template, emotion in zip(texts, templates, emotions, strict=True):
         answer = parse(text)
-        found = told(answer.chain.intent) if answer is not None and answer.chain is not None else None
+        intents = [] if answer is None else [answer.chain.intent] if answer.chain is not None else _SENTENCE.split(answer.explanation)
+        found = next(filter(None, map(told, intents)), None)
         kind = (
             "open" if found is None
             else "right" if found == (template, emotion)
