@@ -7,7 +7,8 @@ Two ways to ask:
   enough to tell the four options apart. It does not measure whether the model understands the question, the cause or the reply: it reads neither the
   options nor the other turns. Trajectory is the easiest so, because its options differ in several turns; those of the other tasks differ in one.
 - **ask** (a listener that answers questions in free text): the turns are joined into one recording, the words, the question and the options are
-  written, and the letter that it answers is read. An answer that names no single letter counts as wrong; the share of those is reported.
+  written, and the letter that it answers is read. An answer that names no single letter counts as wrong; the share of those is reported. For models
+  that follow any instruction; our own do not, and answer the speaker instead of the question.
 
 Controls: the words alone (`no_audio`, hear only; 1/4 by construction), silence in place of every turn (`silence`), and each turn said by the same
 speaker in another emotion (`other_tone`). Right is always what is right with the true sound, so that whoever hears falls *below* 1/4 with another

@@ -50,7 +50,7 @@ def dialogues(rows: Sequence[Mapping[str, Any]], *, data: str = "") -> Figure:
         f"Share of right answers among four options, with 95% intervals over scenarios; at most {most} questions a point. The same words come in "
         "four voicings, and each option is right in one of them: reading alone gives 1 in 4."
     )
-    left, each, gap, line = 1.75, 1.8, 0.3, 0.6
+    left, each, gap, line = 1.8, 1.8, 0.3, 0.6
     width = max(left + len(shown) * (each + gap) + 0.15, 6.4)
     top = theme.heading_height(width, title, subtitle) + 0.78
     figure = theme.figure(width, top + line * len(models) + 0.8)
@@ -59,7 +59,7 @@ def dialogues(rows: Sequence[Mapping[str, Any]], *, data: str = "") -> Figure:
         axes = theme.place(figure, left + k * (each + gap), top, each, line * len(models))
         _panel(axes, by_name, task, models)
         axes.set_yticks(range(len(models)), models if k == 0 else [""] * len(models), fontsize=theme.TEXT + 1)
-        axes.tick_params(axis="y", length=0, labelcolor=page.ink)
+        axes.tick_params(axis="y", length=0, pad=10, labelcolor=page.ink)
         axes.set_title(PANELS[task], fontsize=theme.TEXT + 0.5, loc="left", color=page.ink, pad=7)
     handles = [Line2D([], [], marker="o", color=page.voice, markersize=7, linewidth=2.2, label="with the voice")]
     handles += [Line2D([], [], color="none", label=name, marker=marker, **_hollow()) for marker, name in CONTROLS.values()]
