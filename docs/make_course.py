@@ -31,7 +31,8 @@ HEAD = """# The course
 
 From hearing a difference to measuring a model of your own. Each notebook stands for itself, takes a few minutes, needs no network and no GPU, and
 ends with exercises that check themselves (`notebooks/solutions/` has the answers). `make lab` opens JupyterLab here; start with the tour, then go on
-in order.
+in order. Run the cells from top to bottom. Where one says that a name does not exist, the kernel was restarted or a cell was skipped: *Run > Run All
+Above Selected Cell* mends it.
 
 | | lesson | you will learn | runs in |
 |---|---|---|---|

@@ -112,7 +112,7 @@ class EmotionMorph(Panel):
         self.probabilities = ask(self.listeners, [now]) if self.asking and self.listeners else {}
         self.answers = {name: EMOTIONS[int(p[0].argmax())] for name, p in self.probabilities.items()}
         bars = live.bars({name: p[0].tolist() for name, p in self.probabilities.items()}) if self.probabilities else ""
-        return said(self.emotion, values) + page.players({"your voice": now}, loudest=0.98, autoplay=self.playing) + drawn + bars
+        return said(self.emotion, values) + page.players({"as it sounds now": now}, loudest=0.98, autoplay=self.playing) + drawn + bars
 
 
 def said(name: str, values: np.ndarray) -> str:
