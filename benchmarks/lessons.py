@@ -58,6 +58,12 @@ class Watch(threading.Thread):
         self.highest = max(self.highest, int(found[1]) * 1024 if found else 0)
 
 
+def code(path: Path) -> str:
+    """Changes when the code of a lesson does."""
+    cells = nbformat.read(path, as_version=4).cells
+    return hashlib.sha256("\0".join(cell.source for cell in cells if cell.cell_type == "code").encode()).hexdigest()[:12]
+
+
 def measured(path: Path, keep: Path | None) -> dict[str, Any]:
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}})
@@ -79,7 +85,7 @@ def measured(path: Path, keep: Path | None) -> dict[str, Any]:
         "processor_s": round(sum(watch.computed.values())),
         "seconds": round(time.time() - began),
         "load": round(os.getloadavg()[1], 1),
-        "source": hashlib.sha256(path.read_bytes()).hexdigest()[:12],
+        "code": code(path),
     }
 
 
@@ -90,8 +96,7 @@ def main() -> None:
     given = options.parse_args()
     known = {row["lesson"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
     for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
-        source = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        if path.name[:2] not in given.lesson if given.lesson else known.get(path.stem, {}).get("source") == source:
+        if path.name[:2] not in given.lesson if given.lesson else known.get(path.stem, {}).get("code") == code(path):
             continue
         known[path.stem] = measured(path, given.keep)
         RESULTS.write_text("[\n" + ",\n".join(json.dumps(known[name]) for name in sorted(known)) + "\n]\n", encoding="utf-8")
