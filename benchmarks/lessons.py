@@ -4,9 +4,8 @@
     python benchmarks/lessons.py 05 08  # these, again
 
 Each lesson is run in a kernel of its own, one at a time. `processor_s` is the time that its processes computed, which a busy machine lengthens much
-less than `seconds`, what a clock on the wall showed. `peak_gb` is the largest resident memory of the kernel (VmHWM), or of the kernel and the
-processes that it started together (a quarter of a second apart, shared pages shared out), whichever is larger. Needs Linux, and psutil, which
-ipykernel brings.
+less than `seconds`, what a clock on the wall showed. `peak_gb` is the largest resident memory of the kernel (VmHWM) and, added to it, the largest
+that the processes which it started had together (looked at twice a second). Needs Linux, and psutil, which ipykernel brings.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from nbclient import NotebookClient
 HERE = Path(__file__).parent
 NOTEBOOKS = HERE.parent / "notebooks"
 RESULTS = HERE / "results" / "lessons.json"
-EVERY = 0.25
+EVERY = 0.5
 
 
 class Watch(threading.Thread):
@@ -37,7 +36,7 @@ class Watch(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self.kernel, self.stopped = psutil.Process(pid), threading.Event()
-        self.together, self.highest = 0, 0
+        self.started, self.highest = 0, 0
         self.computed: dict[int, float] = {}
 
     def run(self) -> None:
@@ -45,15 +44,13 @@ class Watch(threading.Thread):
             self.look()
 
     def look(self) -> None:
-        memory = 0
         try:
-            for process in [self.kernel, *self.kernel.children(recursive=True)]:
-                memory += process.memory_full_info().pss
-                self.computed[process.pid] = sum(process.cpu_times()[:2])
+            started = self.kernel.children(recursive=True)
+            self.started = max(self.started, sum(process.memory_info().rss for process in started))
+            self.computed |= {process.pid: sum(process.cpu_times()[:2]) for process in [self.kernel, *started]}
             status = Path(f"/proc/{self.kernel.pid}/status").read_text()
         except (psutil.Error, OSError):  # one of them has just ended
             return
-        self.together = max(self.together, memory)
         found = re.search(r"VmHWM:\s+(\d+)", status)
         self.highest = max(self.highest, int(found[1]) * 1024 if found else 0)
 
@@ -81,7 +78,7 @@ def measured(path: Path, keep: Path | None) -> dict[str, Any]:
         nbformat.write(notebook, keep / path.name)
     return {
         "lesson": path.stem,
-        "peak_gb": round(max(watch.together, watch.highest) / 1e9, 2),
+        "peak_gb": round((watch.highest + watch.started) / 1e9, 2),
         "processor_s": round(sum(watch.computed.values())),
         "seconds": round(time.time() - began),
         "load": round(os.getloadavg()[1], 1),
