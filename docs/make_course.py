@@ -1,6 +1,7 @@
 """Execute the notebooks: `python docs/make_course.py` writes reports/notebooks/*.html, with sound, one page each.
 
-With `--index` it also writes the course's index, notebooks/README.md, and a thumbnail a lesson (of the cell that is tagged so; needs Chromium).
+With `--index` it also writes the course's index, notebooks/README.md, with what `benchmarks/lessons.py` measured, and a thumbnail a lesson (of the
+cell that is tagged so; needs Chromium).
 Names choose some: `python docs/make_course.py 02 08`.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -24,6 +26,9 @@ from PIL import Image
 from cogviz.report import to_html
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+NEEDS = Path(__file__).parents[1] / "benchmarks" / "results" / "lessons.json"
+"""What `benchmarks/lessons.py` measured."""
+
 WIDTH = 640
 """Of a thumbnail, in pixels."""
 
@@ -31,10 +36,11 @@ HEAD = """# The course
 
 From hearing a difference to measuring a model of your own. Each notebook stands for itself, takes a few minutes, needs no network and no GPU, and
 ends with exercises that check themselves (`notebooks/solutions/` has the answers). `make lab` opens JupyterLab here; start with the tour, then go on
-in order.
+in order. Run the cells from top to bottom. Where one says that a name does not exist, the kernel was restarted or a cell was skipped: *Run > Run All
+Above Selected Cell* mends it.
 
-| | lesson | you will learn | runs in |
-|---|---|---|---|
+| | lesson | you will learn | runs in | memory |
+|---|---|---|---|---|
 """
 
 
@@ -75,8 +81,10 @@ def _line(copy: Path) -> str:
         picture.convert("RGB").quantize(128).save(target, optimize=True)
         small = f'<img src="thumbnails/{target.name}" width="240" alt="{title.replace("*", "")}">'
     text = " ".join(learns[1].split()) if learns else " ".join(first.split("\n\n")[1].split()) if "\n\n" in first else ""
-    seconds = int(notebook.metadata.get("seconds", 0))
-    return f"| {small} | [{copy.stem[:2]}]({copy.name}) {title} | {text} | {max(1, round(seconds / 60))} min |"
+    known = {row["lesson"]: row for row in json.loads(NEEDS.read_text(encoding="utf-8"))} if NEEDS.exists() else {}
+    needs = known.get(copy.stem, {"processor_s": int(notebook.metadata.get("seconds", 0)), "peak_gb": None})
+    memory = "" if needs["peak_gb"] is None else f"{needs['peak_gb']:.1f} GB"
+    return f"| {small} | [{copy.stem[:2]}]({copy.name}) {title} | {text} | {max(1, round(needs['processor_s'] / 60))} min | {memory} |"
 
 
 def _picture(notebook: Any) -> Image.Image | None:

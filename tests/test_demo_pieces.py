@@ -14,11 +14,10 @@ import soundfile
 
 from cogviz import audio, eips
 from cogviz.emotions import EMOTIONS
-from cogviz.evaluation import intensities
+from cogviz.evaluation import asking, intensities
 from cogviz.models.listener import CogAudioListener
 from cogviz.plotting import meters
 from cogviz.utterance import Utterance
-from cogviz.widgets import asking
 
 WHOLE = eips.Answer("You are right [really].", eips.Chain("It sounds angry.", "They want help.", "They feel hurt.", "Be kind."))
 

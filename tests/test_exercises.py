@@ -43,5 +43,18 @@ def test_answers_are_compared_by_kind() -> None:
     assert not exercises._agree([0.1, 0.2], np.array([0.1, 0.2, 0.3]))
     assert exercises._agree({"a": 1}, {"a": 1.0})
     assert not exercises._agree({"a": 1}, {"b": 1})
+    assert exercises._agree({"A": " Undecided"}, {"A": "undecided"})
+    assert not exercises._agree({"A": "undecided", "B": "x"}, {"A": "undecided"})
     assert exercises._agree(["sad", "happy"], ("sad", "happy"))
     assert not exercises._safely(exercises._agree, object(), 3.0)
+
+
+def test_a_beginner_is_told_what_to_do_and_not_given_the_hint_before_trying() -> None:
+    untouched = exercises.check("01.1", ...)
+    assert "put its name" in untouched.text
+    assert exercises._find("01.1").hint not in untouched.text
+    assert "Put your answer" in exercises.check("01.4", ...).text
+    assert "return" in exercises.check("01.1", lambda hz, reference: None).text
+    assert "a function is asked for, not float" in exercises.check("01.1", 12.0).text
+    assert "raises TypeError" in exercises.check("01.1", lambda hz: hz).text
+    assert "<p" in exercises.check("01.1", ...)._repr_html_()

@@ -74,6 +74,21 @@ def test_import_loads_no_heavy_library():
     assert loaded == "[]"
 
 
+def test_the_demo_needs_nothing_of_the_notebooks_widgets():
+    code = """
+import importlib, pkgutil, sys
+sys.modules["ipywidgets"] = None  # as where it is not installed
+import cogviz.demo
+for module in pkgutil.walk_packages(cogviz.demo.__path__, "cogviz.demo."):
+    importlib.import_module(module.name)
+print([name for name in sys.modules if name.startswith("cogviz.widgets")])
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr[-800:]
+    assert found.stdout.strip() == "[]"
+    assert not [line for line in EXTRAS["demo"] if line.startswith("ipywidgets")]
+
+
 def test_no_file_is_too_large(repository_files):
     assert not {str(path): size for path in repository_files if (size := path.stat().st_size) > MAX_BYTES}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from cogviz import statistics, tour
 from cogviz.emotions import EMOTIONS
 from cogviz.evaluation.threshold import override_threshold
 from cogviz.lime import dataset
-from cogviz.plotting import changes, live, theme, threshold
+from cogviz.plotting import changes, live, page, theme, threshold
 from cogviz.utterance import Utterance
 
 
@@ -79,6 +80,14 @@ def answered(turns: float) -> pd.DataFrame:
         for k in (0.0, 0.5, 1.0, 1.5)
     ]
     return pd.DataFrame(rows)
+
+
+def test_who_cannot_see_a_figure_reads_its_title_and_what_stands_under_it() -> None:
+    shown = page.figure(threshold.dial, curves(one=0.75), text="It is fine.", words="happy", voice="sad")
+    (said,) = re.findall(r'alt="([^"]*)"', shown)
+    assert said.startswith("Happy words in a voice that grows ever more sad. ")
+    assert "It is fine." in said
+    assert "14%" in said
 
 
 def test_curves_of_many_sentences_carry_threshold_interval_n_and_chance() -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import traitlets
 from listening_widgets import LoudIsAngry
 
 from cogviz import tour
-from cogviz.emotions import EMOTIONS, UnknownEmotion
+from cogviz.emotions import UnknownEmotion
 from cogviz.lime import dataset
 from cogviz.utterance import Utterance
-from cogviz.widgets.dominance_dial import DominanceDial, first_crossing, neutral_voices, spoken_as
+from cogviz.widgets.dominance_dial import DominanceDial
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +52,3 @@ def test_what_the_dial_does_not_have_is_refused(pool: list[Utterance]) -> None:
         dial.voice = "bored"
     with pytest.raises(ValueError, match="data_samples"):
         DominanceDial([u for u in pool if u.lexical_emotion is None], [])
-
-
-def test_the_crossing_lies_on_the_line_between_levels() -> None:
-    assert first_crossing([0, 0.5, 1], np.array([-1.0, 1.0, 2.0])) == 0.25
-    assert first_crossing([0, 0.5, 1], np.array([1.0, -1.0, -1.0])) == 0
-    assert math.isinf(first_crossing([0, 0.5, 1], np.array([-1.0, -1.0, -0.1])))
-
-
-def test_every_emotion_of_words_has_neutral_voices_to_start_from(pool: list[Utterance]) -> None:
-    found = neutral_voices(pool)
-    assert {u.lexical_emotion for u in found} == set(EMOTIONS) - {"neutral"}
-    other = spoken_as(found[0], "sad")
-    assert (other.text, other.emotion, other.speaker) == (found[0].text, "sad", found[0].speaker)

@@ -11,8 +11,8 @@ from cogviz.demo import texts, view
 from cogviz.demo.engine import VOICES, Engine
 from cogviz.demo.tabs.common import MODEL_QUEUE, SOUND_QUEUE, recording, sentence_choices, shown, strength_choices
 from cogviz.demo.why import why
+from cogviz.evaluation.intensities import VOICES as SOUNDING
 from cogviz.plotting import answers as figures
-from cogviz.widgets.dominance_dial import VOICES as SOUNDING
 
 Rows = list[dict[str, Any]]
 

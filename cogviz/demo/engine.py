@@ -15,13 +15,12 @@ import numpy as np
 from cogviz import audio, tour
 from cogviz.demo.sounds import Sounds, as_heard
 from cogviz.emotions import EMOTIONS, emotion
-from cogviz.evaluation import intensities
+from cogviz.evaluation import asking, intensities
 from cogviz.lime.world import VocoderError
 from cogviz.models import zoo
 from cogviz.plotting.meters import followed
 from cogviz.scoring import claimed_emotion
 from cogviz.utterance import Utterance
-from cogviz.widgets import asking, dominance_dial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +219,7 @@ class Engine:
         made = self.sounds.rising(neutral, voice)
         with self._turn():
             found = asking.ask(self._listeners(self.pair), made)
-        curves = dominance_dial.curves(found, intensities.LEVELS, words=neutral.lexical_emotion, voice=voice)
+        curves = intensities.curves(found, intensities.LEVELS, words=neutral.lexical_emotion, voice=voice)
         self._dials[key] = Dialled(neutral, voice, made, found, curves)
         while len(self._dials) > REMEMBERED:
             self._dials.popitem(last=False)

@@ -1,16 +1,27 @@
-"""The same sentence in the same tone, from barely to strongly: renderings for the override threshold."""
+"""The same sentence in the same tone, from barely to strongly: renderings for the override threshold, and one sentence's answers along them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cogviz import audio
+from cogviz.emotions import EMOTIONS
 from cogviz.evaluation.parallel import over
 from cogviz.evaluation.stimuli import neutrals
 from cogviz.lime import prosody, world
 from cogviz.utterance import Utterance
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VOICES = tuple(e for e in EMOTIONS if e != "neutral")
+"""The emotions that a voice can have more or less of."""
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 """k of the renderings: 0 is a neutral reading, 1 what actors call normal, 1.5 what they call strong."""
@@ -39,6 +50,11 @@ def render(
     return [made for item in over(partial(_levels, tuple(levels)), work, what="intensities", jobs=jobs, progress=progress) for made in item]
 
 
+def neutral_voices(pool: Sequence[Utterance]) -> list[Utterance]:
+    """Return the recordings whose voice is neutral and whose words carry an emotion."""
+    return [u for u in neutrals(pool).values() if u.lexical_emotion not in (None, "neutral")]
+
+
 def spoken_as(neutral: Utterance, voice: str) -> Utterance:
     """Return a neutral recording as what it is to become, the same words in another voice: a target for `render` and `at`."""
     return replace(neutral, id=f"{neutral.id}>{voice}", emotion=voice, intensity=1.0)
@@ -62,3 +78,29 @@ def _levels(levels: tuple[float, ...], pair: tuple[Utterance, Utterance]) -> lis
     target, neutral = pair
     analysis = analysed(neutral)
     return [at(analysis, target, k) for k in levels]
+
+
+def curves(found: Mapping[str, np.ndarray], levels: Sequence[float], *, words: str, voice: str) -> pd.DataFrame:
+    """Return what `plotting.threshold.dial` draws of {listener: (levels, 7) probabilities}."""
+    import pandas as pd
+
+    parts = []
+    for name, p in found.items():
+        by_voice, by_words = (p[:, EMOTIONS.index(e)] for e in (voice, words))
+        others = np.delete(p, EMOTIONS.index(voice), axis=1).max(axis=1)
+        crossing = math.nan if words == voice else first_crossing(levels, by_voice - others)
+        parts.append(pd.DataFrame({"model": name, "intensity": levels, "voice": by_voice, "words": by_words, "threshold": crossing}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def first_crossing(levels: Sequence[float], lead: np.ndarray) -> float:
+    """Return where `lead` (levels,) first rises above 0, on a straight line between levels; the first level where it starts above, infinite
+    where it never is."""
+    ahead = np.flatnonzero(lead > 0)
+    if not len(ahead):
+        return math.inf
+    i = int(ahead[0])
+    if i == 0:
+        return float(levels[0])
+    share = -lead[i - 1] / (lead[i] - lead[i - 1])
+    return float(levels[i - 1] + share * (levels[i] - levels[i - 1]))

@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,10 @@ class Verdict:
     def __repr__(self) -> str:
         return self.text
 
+    def _repr_html_(self) -> str:
+        """On a page: wrapped, where `repr` is one long line."""
+        return f'<p role="status"><b>{"✓" if self.right else "·"}</b> {escape(self.text)}</p>'
+
 
 def check(key: str, answer: Any) -> Verdict:
     """Compare an answer with the reference; the verdict is true where it is right, and says what to think about where it is not.
@@ -64,7 +69,8 @@ def check(key: str, answer: Any) -> Verdict:
     """
     exercise = _find(key)
     if answer is None or answer is Ellipsis:
-        return Verdict(False, f"{key}: no answer yet. {exercise.hint}")
+        how = "Put your answer" if exercise.inputs is None else "Write the function above that line, and put its name"
+        return Verdict(False, f"{key}: no answer yet. {how} in place of the dots and run the cell again; a wrong one gets a hint.")
     agree = exercise.compare or _agree
     if exercise.inputs is None:
         right = _safely(agree, answer, exercise.reference)
@@ -76,6 +82,8 @@ def check(key: str, answer: Any) -> Verdict:
             given = answer(*arguments)
         except Exception as error:  # a student's function may raise anything
             return Verdict(False, f"{key}: your function raises {type(error).__name__}: {error}. {exercise.hint}")
+        if given is None:
+            return Verdict(False, f"{key}: your function returns nothing; does it end with `return ...`? {exercise.hint}")
         if not _safely(agree, given, exercise.reference(*arguments)):
             return Verdict(False, f"{key}: not yet; it differs on an input that you do not see. {exercise.hint}")
     return Verdict(True, f"{key}: right.")
@@ -98,14 +106,21 @@ def _find(key: str) -> Exercise:
 
 
 def _agree(answer: Any, reference: Any) -> bool:
-    if isinstance(reference, str | bool) or reference is None:
+    if isinstance(reference, str):
+        return _bare(answer) == _bare(reference)
+    if isinstance(reference, bool) or reference is None:
         return bool(answer == reference)
     if isinstance(reference, dict):
         return isinstance(answer, dict) and answer.keys() == reference.keys() and all(_agree(answer[k], v) for k, v in reference.items())
     if isinstance(reference, list | tuple) and any(isinstance(x, str) for x in reference):
-        return list(answer) == list(reference)
+        return list(map(_bare, answer)) == list(map(_bare, reference))
     mine, other = (np.asarray(_plain(x), dtype=float) for x in (answer, reference))
     return mine.shape == other.shape and bool(np.allclose(mine, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
+
+
+def _bare(value: Any) -> Any:
+    """A text without what nobody means: capitals, and spaces at its ends."""
+    return value.strip().casefold() if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:

@@ -74,6 +74,15 @@ def quick_f0(samples: np.ndarray) -> np.ndarray:
     return np.nan_to_num(f0)
 
 
+def traces(samples: np.ndarray) -> dict[str, np.ndarray]:
+    """Return pitch (Hz, NaN where unvoiced) and loudness (dBFS, NaN in silence) of a sound, every `world.FRAME` seconds, quickly."""
+    f0 = quick_f0(samples)
+    level = levels(samples, window=800)
+    level = np.interp(np.arange(len(f0)) * world.FRAME * RATE / HOP, np.arange(len(level)), level)
+    quiet = level < typical(level) - SILENCE
+    return {"pitch": np.where(quiet | (f0 <= 0), np.nan, f0), "loudness": np.where(quiet, np.nan, level)}
+
+
 def typical(power: np.ndarray) -> float:
     """Level of the louder quarter of the frames: a click or one shouted vowel does not move it."""
     return float(np.percentile(power, 75))

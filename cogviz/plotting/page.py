@@ -38,34 +38,35 @@ def _uri(content: bytes, kind: str) -> str:
 
 def figure(draw: Callable[..., Figure], *args: Any, **kwargs: Any) -> Html:
     """Draw a figure in the light and in the dark look; the page shows the one that the reader's system asks for."""
-    (light, dark), title, width = _both(draw, *args, **kwargs)
+    (light, dark), said, width = _both(draw, *args, **kwargs)
     return Html(
         f'<div class="figure"><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-        f'<img src="{light}" alt="{escape(title)}" style="width:{width}px"></picture></div>'
+        f'<img src="{light}" alt="{escape(said)}" style="width:{width}px"></picture></div>'
     )
 
 
 def switching_figure(draw: Callable[..., Figure], *args: Any, **kwargs: Any) -> Html:
     """Draw a figure in both looks for a page that has a switch of its own: its style hides `on-dark` or `on-light`."""
-    both, title, width = _both(draw, *args, **kwargs)
+    both, said, width = _both(draw, *args, **kwargs)
     images = "".join(
-        f'<img class="{name}" src="{uri}" alt="{escape(title)}" style="width:{width}px">'
+        f'<img class="{name}" src="{uri}" alt="{escape(said)}" style="width:{width}px">'
         for name, uri in zip(("on-light", "on-dark"), both, strict=True)
     )
     return Html(f'<div class="figure" tabindex="0">{images}</div>')
 
 
 def _both(draw: Callable[..., Figure], *args: Any, **kwargs: Any) -> tuple[tuple[str, str], str, int]:
-    """The light and the dark picture, their title, and their width in pixels."""
+    """The light and the dark picture, what stands above them (title and subtitle), and their width in pixels."""
     sources = []
-    title = ""
+    said = ""
     for dark in (False, True):
         with theme.use(dark=dark):
             drawn = draw(*args, **kwargs)
         sources.append(_uri(theme.svg(drawn).encode(), "image/svg+xml"))
-        title = " ".join(t.get_text() for t in drawn.texts if t.get_fontsize() == theme.TITLE)
+        title, below = (" ".join(t.get_text() for t in drawn.texts if t.get_fontsize() == size) for size in (theme.TITLE, theme.SUBTITLE))
+        said = f"{title}{'' if title.endswith(('.', '?', '!')) or not below else '.'} {below}".strip()
         width = round(100 * float(drawn.get_figwidth()))
-    return (sources[0], sources[1]), title, width
+    return (sources[0], sources[1]), said, width
 
 
 def players(variants: Mapping[str, Utterance], *, loudest: float | None = None, autoplay: bool = False) -> Html:

@@ -12,13 +12,13 @@ from cogviz.attribution.gradients import METHODS, Attribution, attribute
 from cogviz.attribution.targets import Emotion
 from cogviz.attribution.words import by_word
 from cogviz.emotions import EMOTIONS
+from cogviz.evaluation.asking import ask
 from cogviz.models.listener import CogAudioListener
 from cogviz.plotting import attribution as figures
 from cogviz.plotting import page
 from cogviz.plotting.attribution_sound import METHOD
 from cogviz.plotting.overlay import accounts, overlay
 from cogviz.utterance import Utterance
-from cogviz.widgets.asking import ask
 from cogviz.widgets.panel import Panel, Rendered
 
 TARGETS = ("voice", "words", "answered", *EMOTIONS)

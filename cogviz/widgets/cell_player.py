@@ -9,10 +9,10 @@ import numpy as np
 import traitlets
 
 from cogviz.emotions import EMOTIONS
+from cogviz.evaluation.asking import ask
 from cogviz.models.protocol import Listener
 from cogviz.plotting import live, page, speech
 from cogviz.utterance import Utterance
-from cogviz.widgets.asking import ask
 from cogviz.widgets.panel import Panel, Rendered
 
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 import numpy as np
 import traitlets
 
 from cogviz.emotions import EMOTIONS, emotion
-from cogviz.evaluation import intensities, stimuli
-from cogviz.evaluation.intensities import spoken_as
+from cogviz.evaluation import intensities
+from cogviz.evaluation.asking import ask
+from cogviz.evaluation.intensities import VOICES, neutral_voices, spoken_as
 from cogviz.models.protocol import Listener
 from cogviz.plotting import live, page, threshold
 from cogviz.utterance import Utterance
-from cogviz.widgets.asking import ask
 from cogviz.widgets.panel import Panel, Rendered
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-VOICES = tuple(e for e in EMOTIONS if e != "neutral")
 
 
 class DominanceDial(Panel):
@@ -98,7 +91,7 @@ class DominanceDial(Panel):
             self._known[key] = made, ask(self.listeners, made)
         made, found = self._known[key]
         at = self.levels.index(self.intensity)
-        self.curves = curves(found, self.levels, words=self.words, voice=self.voice)
+        self.curves = intensities.curves(found, self.levels, words=self.words, voice=self.voice)
         self.thresholds = {str(name): float(part.threshold.iloc[0]) for name, part in self.curves.groupby("model", sort=False)}
         self.probabilities = {name: p[at] for name, p in found.items()}
         self.answers = {name: EMOTIONS[int(p.argmax())] for name, p in self.probabilities.items()}
@@ -111,34 +104,3 @@ class DominanceDial(Panel):
             )
             self._views[view] = heard + bars + drawn
         return self._views[view]
-
-
-def neutral_voices(pool: Sequence[Utterance]) -> list[Utterance]:
-    """Return the recordings whose voice is neutral and whose words carry an emotion."""
-    return [u for u in stimuli.neutrals(pool).values() if u.lexical_emotion not in (None, "neutral")]
-
-
-def curves(found: dict[str, np.ndarray], levels: Sequence[float], *, words: str, voice: str) -> pd.DataFrame:
-    """Return what `plotting.threshold.dial` draws of {listener: (levels, 7) probabilities}."""
-    import pandas as pd
-
-    parts = []
-    for name, p in found.items():
-        by_voice, by_words = (p[:, EMOTIONS.index(e)] for e in (voice, words))
-        others = np.delete(p, EMOTIONS.index(voice), axis=1).max(axis=1)
-        crossing = math.nan if words == voice else first_crossing(levels, by_voice - others)
-        parts.append(pd.DataFrame({"model": name, "intensity": levels, "voice": by_voice, "words": by_words, "threshold": crossing}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def first_crossing(levels: Sequence[float], lead: np.ndarray) -> float:
-    """Return where `lead` (levels,) first rises above 0, on a straight line between levels; the first level where it starts above, infinite
-    where it never is."""
-    ahead = np.flatnonzero(lead > 0)
-    if not len(ahead):
-        return math.inf
-    i = int(ahead[0])
-    if i == 0:
-        return float(levels[0])
-    share = -lead[i - 1] / (lead[i] - lead[i - 1])
-    return float(levels[i - 1] + share * (levels[i] - levels[i - 1]))

@@ -11,11 +11,11 @@ import traitlets
 
 from cogviz import audio
 from cogviz.emotions import EMOTIONS, emotion, intensity
+from cogviz.evaluation.asking import ask
 from cogviz.lime import prosody, world
 from cogviz.models.protocol import Listener
 from cogviz.plotting import hearing, live, page
 from cogviz.utterance import Utterance
-from cogviz.widgets.asking import ask
 from cogviz.widgets.panel import Panel, Rendered
 
 LABELS: dict[str, str] = {
@@ -95,7 +95,7 @@ class EmotionMorph(Panel):
         """Render the sound, draw it, and ask the listeners where they are to answer."""
         if self._analysis is None:
             self._analysis = world.analyse(audio.without_silence(self.neutral.samples), audio.RATE)
-            self._before = traces(prosody.render(self._analysis, np.zeros(len(prosody.PARAMETERS))).samples)
+            self._before = hearing.traces(prosody.render(self._analysis, np.zeros(len(prosody.PARAMETERS))).samples)
         each = [prosody.delta(self.emotion, k, variation=0.0, factors=[factor]) for factor, k in self.strengths().items()]
         values = np.sum(each, axis=0)  # the factors are switches of different parameters
         self.values = values
@@ -103,7 +103,7 @@ class EmotionMorph(Panel):
         now = replace(self.neutral, id=f"{self.neutral.id}#morph", emotion=None, words=(), path=None, waveform=self.samples)
         drawn = live.traces(
             self._before,
-            traces(self.samples),
+            hearing.traces(self.samples),
             color=emotion(self.emotion).color,
             seconds=max(len(self.samples) / audio.RATE, len(self._before["pitch"]) * world.FRAME),
             units={"pitch": "Hz", "loudness": "dBFS"},
@@ -112,7 +112,7 @@ class EmotionMorph(Panel):
         self.probabilities = ask(self.listeners, [now]) if self.asking and self.listeners else {}
         self.answers = {name: EMOTIONS[int(p[0].argmax())] for name, p in self.probabilities.items()}
         bars = live.bars({name: p[0].tolist() for name, p in self.probabilities.items()}) if self.probabilities else ""
-        return said(self.emotion, values) + page.players({"your voice": now}, loudest=0.98, autoplay=self.playing) + drawn + bars
+        return said(self.emotion, values) + page.players({"as it sounds now": now}, loudest=0.98, autoplay=self.playing) + drawn + bars
 
 
 def said(name: str, values: np.ndarray) -> str:
@@ -126,12 +126,3 @@ def said(name: str, values: np.ndarray) -> str:
         f"energy around 2.7 kHz {value['band_2320']:+.1f} dB",
     )
     return f"<p><b>Towards {name}</b>: {' · '.join(facts)}</p>".replace("-", "−")
-
-
-def traces(samples: np.ndarray) -> dict[str, np.ndarray]:
-    """Return pitch (Hz, NaN where unvoiced) and loudness (dBFS, NaN in silence) of a sound, every `world.FRAME` seconds, quickly."""
-    f0 = hearing.quick_f0(samples)
-    level = hearing.levels(samples, window=800)
-    level = np.interp(np.arange(len(f0)) * world.FRAME * audio.RATE / hearing.HOP, np.arange(len(level)), level)
-    quiet = level < hearing.typical(level) - hearing.SILENCE
-    return {"pitch": np.where(quiet | (f0 <= 0), np.nan, f0), "loudness": np.where(quiet, np.nan, level)}

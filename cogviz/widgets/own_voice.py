@@ -19,11 +19,11 @@ import traitlets
 
 from cogviz import audio
 from cogviz.emotions import EMOTIONS
+from cogviz.evaluation.asking import ask
 from cogviz.lime import world
 from cogviz.models.protocol import Listener
 from cogviz.plotting import hearing, live, page, speech
 from cogviz.utterance import Utterance
-from cogviz.widgets.asking import ask
 from cogviz.widgets.panel import Panel, Rendered
 
 HOW_TO_RECORD = """\

@@ -13,8 +13,7 @@ from cogviz.demo import texts, view
 from cogviz.demo.engine import VOICES, Engine, Said
 from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, recording, sentence_choices, sentence_of, shown, strength_choices
 from cogviz.lime import world
-from cogviz.plotting import live, meters, page, speech
-from cogviz.widgets import emotion_morph
+from cogviz.plotting import hearing, live, meters, page, speech
 
 FIRST = (("sad", "angry", "high"), ("sad", "sad", "high"))
 
@@ -88,7 +87,7 @@ def _answers(both: tuple[Said, Said]) -> str:
 
 def _sound(both: tuple[Said, Said]) -> str:
     first, second = (s.spoken.utterance for s in both)
-    before, now = (emotion_morph.traces(u.samples) for u in (first, second))
+    before, now = (hearing.traces(u.samples) for u in (first, second))
     drawn = live.traces(
         before,
         now,

@@ -11,8 +11,8 @@ from cogviz.demo.engine import Engine, Spoken
 from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, player, sentence_choices, sentence_of, shown
 from cogviz.emotions import emotion
 from cogviz.evaluation import intensities
+from cogviz.evaluation.intensities import VOICES
 from cogviz.plotting import live, meters, threshold
-from cogviz.widgets.dominance_dial import VOICES
 
 FIRST = ("sad", "angry", 1.0)
 

@@ -7,11 +7,10 @@ import pytest
 
 from cogviz import tour
 from cogviz.emotions import EMOTIONS
-from cogviz.evaluation import dominance
+from cogviz.evaluation import asking, dominance
 from cogviz.lime import dataset
 from cogviz.models.listener import CogAudioListener
 from cogviz.utterance import Utterance
-from cogviz.widgets import asking
 
 
 @pytest.fixture(scope="module")
