@@ -21,7 +21,7 @@ pytest.importorskip("gradio", reason="the demo needs gradio")
 
 from cogviz.demo import engine as engines
 from cogviz.demo import serve, texts
-from cogviz.demo.sounds import KEPT
+from cogviz.demo.limits import FORGET, KEPT
 from cogviz.emotions import EMOTIONS
 
 pytestmark = [
@@ -149,10 +149,8 @@ def test_a_visitor_s_own_voice_is_moved_and_not_kept(client: Any, engine: engine
 
     answer = client.predict("", "angry", "mid", handle_file(own), api_name="/listen")
     assert answer["answers"][0]["voice"] == "angry"
-    assert len(engine.sounds._apart) <= KEPT
-    engine.sounds._apart = type(engine.sounds._apart)((n, (then - 601, a)) for n, (then, a) in engine.sounds._apart.items())
-    engine.sounds.variant(engine.sounds.sentence(SAD), "happy", 1.0)
-    assert not [name for name in engine.sounds._apart if name.startswith("own-")]
+    assert 0 < len(engine.sounds.recordings) <= KEPT
+    assert engine.sounds.recordings.seconds == FORGET < 600
 
 
 def test_a_long_recording_is_cut_and_says_so(client: Any, tmp_path: Path) -> None:

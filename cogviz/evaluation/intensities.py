@@ -44,9 +44,9 @@ def spoken_as(neutral: Utterance, voice: str) -> Utterance:
     return replace(neutral, id=f"{neutral.id}>{voice}", emotion=voice, intensity=1.0)
 
 
-def analysed(neutral: Utterance) -> world.Analysis:
-    """Take a neutral recording apart, without the silence at its ends; raises `VocoderError`."""
-    return world.analyse(audio.without_silence(neutral.samples), audio.RATE)
+def analysed(neutral: Utterance, *, pieces: int = 1) -> world.Analysis:
+    """Take a neutral recording apart, without the silence at its ends; `pieces` as in `world.analyse`. Raises `VocoderError`."""
+    return world.analyse(audio.without_silence(neutral.samples), audio.RATE, pieces=pieces)
 
 
 def at(analysis: world.Analysis, target: Utterance, k: float) -> Utterance:

@@ -15,6 +15,7 @@ from cogviz.demo.tabs.common import (
     PRIVATE,
     link,
     player,
+    prepared,
     recording,
     sentence_choices,
     sentence_of,
@@ -68,6 +69,7 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
         rows = tour.answer_rows(heard, {"": spoken.utterance})
         return gr.Files(view.files(last.rows(), spoken.utterance, figures.cell_table, rows), visible=True)
 
+    prepared(engine, own)
     outputs = [told, sounds, said, needles]
     run: dict[str, Any] = {"outputs": outputs, "show_progress": "minimal", "show_progress_on": said, **MODEL_QUEUE, **PRIVATE}
     hear.click(shown(say), asked, **run)

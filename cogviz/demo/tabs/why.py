@@ -9,7 +9,7 @@ import gradio as gr
 
 from cogviz.demo import texts, view
 from cogviz.demo.engine import VOICES, Engine
-from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, recording, sentence_choices, sentence_of, shown, strength_choices
+from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, prepared, recording, sentence_choices, sentence_of, shown, strength_choices
 from cogviz.demo.why import Why, why
 from cogviz.plotting import attribution as figures
 from cogviz.plotting import live, meters, page, projection
@@ -55,6 +55,7 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
             return gr.Files(view.files(found.rows(), spoken.utterance, projection.maps, [found.map], by=["voice_emotion"]), visible=True)
         return gr.Files(view.files(found.rows(), spoken.utterance, figures.sound, found.sound, answer=found.answer), visible=True)
 
+    prepared(engine, own)
     outputs = [told, sound, looks, layers, place]
     ask.click(shown(explain), asked, outputs, show_progress="minimal", show_progress_on=told, **MODEL_QUEUE, **PRIVATE)
     save.click(shown(files), asked, kept, show_progress="minimal", **MODEL_QUEUE, **PRIVATE)
