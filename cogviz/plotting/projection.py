@@ -48,9 +48,10 @@ def maps(
     page = theme.look()
     method = METHODS[found[0].method]
     title = title or f"{method} of the same utterances at {', '.join(m.name for m in found)}"
-    start = "Each map is turned onto the one before" if found[0].method == "pca" else "Each map begins with the one before"
+    start = "Each map is turned onto the one before. " if found[0].method == "pca" else "Each map begins with the one before. "
     subtitle = (
-        f"n = {len(found[0].points):,d} utterances. Near points are near in the states; axes and distances between groups mean nothing. {start}. "
+        f"n = {len(found[0].points):,d} utterances. Near points are near in the states; axes and distances between groups mean nothing. "
+        f"{start if len(found) > 1 else ''}"
         "Trust: whether neighbours on the map are neighbours in the states, 0 to 1; in brackets, points dealt out at random."
     )
     left, gap, label = 1.8, 0.25, 0.5

@@ -34,12 +34,12 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
         copy = gr.Button(texts.LINK, elem_classes="quiet")
         save = gr.Button(texts.SAVE, elem_classes="quiet")
     told = gr.HTML("", elem_id="why-told")
+    sound = gr.HTML("", elem_id="why-sound")
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=280):
             looks = gr.HTML("", elem_id="why-looks")
         with gr.Column(scale=5, min_width=280):
             layers = gr.HTML("", elem_id="why-layers")
-    sound = gr.HTML("", elem_id="why-sound")
     place = gr.HTML("", elem_id="why-map")
     kept = gr.Files(label=texts.FILES, visible=False, interactive=False)
     asked = [sentence, voice, strength, own, model]
