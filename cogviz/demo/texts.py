@@ -126,7 +126,7 @@ Code, models and the synthetic speech: Apache-2.0. Please cite the repository (`
 `docs/` names them.
 """
 
-API = """
+API = r"""
 ### For programs
 Every function of this page has an endpoint; the *Use via API* link at the foot of the page lists them with their arguments.
 
