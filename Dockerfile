@@ -9,14 +9,18 @@ ENV PIP_NO_CACHE_DIR=1 \
     MPLCONFIGDIR=/tmp/matplotlib \
     NUMBA_CACHE_DIR=/tmp/numba
 
-# pyworld is compiled; the compiler does not stay.
+# The largest part first: it stays as it is when the code changes.
+RUN pip install "torch==2.13.0" --index-url https://download.pytorch.org/whl/cpu
+
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY cogviz ./cogviz
+# pyworld is compiled; the compiler does not stay, so its version does not matter.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ \
-    && pip install "torch==2.13.0" --index-url https://download.pytorch.org/whl/cpu \
-    && pip install --constraint constraints.txt --editable '.[demo]' "captum>=0.8" \
+    && pip install --constraint constraints.txt --editable '.[demo]' \
+    && python -m compileall -q cogviz \
     && apt-get purge --yes --auto-remove g++ \
     && rm -rf /var/lib/apt/lists/*
 

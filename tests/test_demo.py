@@ -5,6 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import json
+import shutil
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio_leaves
 import hostile
 import numpy as np
 import pytest
@@ -21,14 +24,12 @@ pytest.importorskip("gradio", reason="the demo needs gradio")
 
 from cogviz.demo import engine as engines
 from cogviz.demo import serve, texts
-from cogviz.demo.sounds import KEPT
+from cogviz.demo.limits import FORGET, KEPT
 from cogviz.emotions import EMOTIONS
 
 pytestmark = [
     pytest.mark.usefixtures("collected"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Gradio sets an option of pandas that is one
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    *gradio_leaves.WARNINGS,
 ]
 
 SAD = "It's hopeless, said the doctor, and my husband wept."
@@ -129,6 +130,32 @@ def test_why_says_what_spoke(client: Any) -> None:
     assert decided["connector", "tone"] > 0.5 > abs(decided["connector", "words"])
 
 
+def example(language: str, url: str) -> str:
+    """The code that the page shows to programmers, asked of this server."""
+    code = texts.API.split(f"```{language}\n")[1].split("```")[0]
+    assert "http://127.0.0.1:7860" in code
+    return code.replace("http://127.0.0.1:7860", url)
+
+
+def test_the_example_in_python_runs(url: str, own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(own.parent)
+    exec(example("python", url), {})
+    printed = capsys.readouterr().out
+    assert SAD in printed
+    assert printed.count("'claimed'") == 4
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="the example in JavaScript needs node")
+def test_the_example_in_javascript_runs(client: Any, url: str, tmp_path: Path) -> None:
+    path = tmp_path / "example.mjs"
+    path.write_text(
+        example("javascript", url).replace("console.log(", "console.log(JSON.stringify(", 1).replace(".answers);", ".answers));")
+    )
+    ran = subprocess.run(["node", str(path)], capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == client.predict(SAD, "angry", "high", None, api_name="/listen")["answers"]
+
+
 def test_two_recordings_are_compared(client: Any, own: Path) -> None:
     from gradio_client import handle_file
 
@@ -149,10 +176,8 @@ def test_a_visitor_s_own_voice_is_moved_and_not_kept(client: Any, engine: engine
 
     answer = client.predict("", "angry", "mid", handle_file(own), api_name="/listen")
     assert answer["answers"][0]["voice"] == "angry"
-    assert len(engine.sounds._apart) <= KEPT
-    engine.sounds._apart = type(engine.sounds._apart)((n, (then - 601, a)) for n, (then, a) in engine.sounds._apart.items())
-    engine.sounds.variant(engine.sounds.sentence(SAD), "happy", 1.0)
-    assert not [name for name in engine.sounds._apart if name.startswith("own-")]
+    assert 0 < len(engine.sounds.recordings) <= KEPT
+    assert engine.sounds.recordings.seconds == FORGET < 600
 
 
 def test_a_long_recording_is_cut_and_says_so(client: Any, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import gradio_leaves
 import pytest
 
 pytest.importorskip("gradio", reason="the demo needs gradio")
@@ -23,9 +24,7 @@ from cogviz.demo.engine import Engine
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.usefixtures("collected"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Gradio sets an option of pandas that is one
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    *gradio_leaves.WARNINGS,
 ]
 
 SAD = "It's hopeless, said the doctor, and my husband wept."
@@ -217,6 +216,28 @@ def test_results_are_downloaded(browser: Any, url: str) -> None:
     with page.expect_download() as download:
         page.locator("#files a[download]").nth(1).click()
     assert json.loads(Path(download.value.path()).read_text(encoding="utf-8"))[0]["text"] == SAD
+    visit.close()
+
+
+def test_the_example_in_javascript_runs_on_the_page(browser: Any, url: str) -> None:
+    visit = Visit(browser, url)
+    visit.tab("about")
+    shown = visit.page.locator(".about pre code").nth(1).inner_text()
+    assert shown.strip() == texts.API.split("```javascript\n")[1].split("```")[0].strip()
+    code = shown.replace("http://127.0.0.1:7860", url).replace("console.log(", "return (")
+    answers = visit.page.evaluate(f"async () => {{ {code} }}")
+    assert {a["model"]: a["followed"] for a in answers} == {"nano-baseline": "words", "nano-aligned": "voice"}
+    visit.close()
+
+
+def test_before_anything_is_asked_the_page_says_what_to_do(browser: Any, url: str) -> None:
+    visit = Visit(browser, url, size="phone")
+    steps = visit.page.locator("#answers li").all_inner_texts()
+    assert texts.HEAR in steps[0]
+    assert "followed" in steps[-1]
+    visit.page.locator("#hear").click()
+    visit.page.wait_for_function("document.querySelector('#told').getBoundingClientRect().top < innerHeight")  # brought into sight
+    visit.page.locator("#answers .verdict").first.wait_for()
     visit.close()
 
 

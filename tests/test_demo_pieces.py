@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,21 @@ def test_a_marked_recording_gets_a_ring() -> None:
     plain, marked = projection.maps([one], by=["voice_emotion"]), projection.maps([one], by=["voice_emotion"], mark=["3"])
     assert len(marked.axes[0].collections) == len(plain.axes[0].collections) + 2
     np.testing.assert_array_equal(marked.axes[0].collections[-1].get_offsets()[0], [6, 7])
+
+
+def test_a_variant_keeps_its_words_and_their_times() -> None:
+    from cogviz import tour
+    from cogviz.lime import dataset
+    from cogviz.utterance import Word
+
+    neutral = next(u for u in dataset.read(tour.samples()) if u.emotion == "neutral" and u.words)
+    target = intensities.spoken_as(neutral, "sad")  # slower, and with pauses where words are known
+    made = intensities.at(intensities.analysed(neutral), target, 1.5)
+    untimed = intensities.at(intensities.analysed(replace(neutral, words=())), target, 1.5)
+    np.testing.assert_array_equal(made.samples, untimed.samples)
+    assert untimed.words == ()
+    assert [w.text for w in made.words] == [w.text for w in neutral.words]
+    assert all(isinstance(w, Word) and 0 <= w.start < w.end <= len(made.samples) / audio.RATE + 0.01 for w in made.words)
+    assert made.words[-1].end / neutral.words[-1].end == pytest.approx(
+        len(made.samples) / audio.RATE / (len(neutral.samples) / audio.RATE), rel=0.05
+    )

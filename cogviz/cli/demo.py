@@ -25,10 +25,10 @@ def add(commands: Any) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from cogviz.demo import engine, serve
+    from cogviz.demo import limits, serve
 
     serve.serve(
-        models=tuple(options.model or engine.MODELS),
+        models=tuple(options.model or limits.MODELS),
         device=options.device,
         host=options.host,
         port=options.port,

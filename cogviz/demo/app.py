@@ -8,18 +8,13 @@ import gradio as gr
 
 from cogviz.demo import api, texts
 from cogviz.demo.engine import Engine
+from cogviz.demo.limits import FILES, QUEUE
 from cogviz.demo.tabs import about, compare, conflict, listen, why
-
-QUEUE = 32
-"""Questions that may wait; further ones are told to come back."""
-
-FORGET = (120, 600)
-"""Seconds between two looks at the temporary files, and the age at which one is deleted."""
 
 
 def build(engine: Engine) -> gr.Blocks:
     """Return the page over an engine."""
-    with gr.Blocks(title=texts.WINDOW, analytics_enabled=False, delete_cache=FORGET) as page:
+    with gr.Blocks(title=texts.WINDOW, analytics_enabled=False, delete_cache=FILES) as page:
         gr.Markdown(f"# {texts.TITLE}")
         gr.Markdown(texts.LEAD, elem_id="lead")
         settable: dict[str, dict[str, Any]] = {}

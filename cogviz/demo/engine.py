@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cogviz import audio, tour
+from cogviz.demo.kept import Kept
+from cogviz.demo.limits import DIALS, MODELS, SECONDS
 from cogviz.demo.sounds import Sounds, as_heard
 from cogviz.emotions import EMOTIONS, emotion
 from cogviz.evaluation import asking, intensities
@@ -29,16 +30,10 @@ if TYPE_CHECKING:
     from cogviz.models.listener import CogAudioListener
     from cogviz.models.protocol import Heard
 
-MODELS = ("nano-baseline", "nano-aligned")
-"""The two that stand side by side unless others are asked for: trained as usual, and to let the reply fit the voice."""
-
 AS_RECORDED = "as recorded"
 """The voice of a recording that is not changed."""
 
 VOICES = (*EMOTIONS, AS_RECORDED)
-SECONDS = 60.0
-REMEMBERED = 64
-"""Dials of shipped sentences that are kept; they are the same for everybody."""
 
 
 class Busy(RuntimeError):
@@ -146,7 +141,7 @@ class Engine:
         self._lock = threading.Lock()
         self._loaded: dict[str, CogAudioListener] = {x.name: x for x in listeners}
         self.recorded: dict[str, Any] = {}  # {listener: states of the shipped recordings}, for `why`
-        self._dials: OrderedDict[tuple[str, str], Dialled] = OrderedDict()
+        self._dials: Kept[Dialled] = Kept(most=DIALS)
         self._paths = {} if listeners else {zoo.folder(m).name: str(m) for m in models}
         self.pair: tuple[str, ...] = tuple(self._loaded or self._paths)
         if not listeners:
@@ -214,16 +209,14 @@ class Engine:
             raise ValueError(
                 "the words of this sentence say nothing that a voice could contradict; choose one whose words carry an emotion"
             )
-        if (key := (neutral.id, voice)) in self._dials:
-            return self._dials[key]
+        return self._dials.get(f"{neutral.id}>{voice}", lambda: self._dialled(neutral, voice))
+
+    def _dialled(self, neutral: Utterance, voice: str) -> Dialled:
         made = self.sounds.rising(neutral, voice)
         with self._turn():
             found = asking.ask(self._listeners(self.pair), made)
         curves = intensities.curves(found, intensities.LEVELS, words=neutral.lexical_emotion, voice=voice)
-        self._dials[key] = Dialled(neutral, voice, made, found, curves)
-        while len(self._dials) > REMEMBERED:
-            self._dials.popitem(last=False)
-        return self._dials[key]
+        return Dialled(neutral, voice, made, found, curves)
 
     def compare(self, first: tuple[Spoken, str], second: tuple[Spoken, str]) -> Iterator[tuple[Said, Said]]:
         """Let a listener answer a recording, and another (or the same) another, and yield both as they go on."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cogviz.demo.engine import MODELS, SECONDS, Engine
-from cogviz.demo.sounds import BYTES
+from cogviz.demo.limits import BYTES, MODELS, SECONDS
 
 if TYPE_CHECKING:
     import gradio as gr
+
+    from cogviz.demo.engine import Engine
 
 HOST, PORT = "127.0.0.1", 7860
 
@@ -38,8 +43,15 @@ def serve(
         UnknownModel, BuildError: what is needed is not on this machine; one sentence. OSError: the port is taken.
     """
     _settings()
-    engine = Engine(models, device=device, seconds=seconds)
-    return start(engine, host=host, port=port, root_path=root_path, share=share, wait=wait)
+    with _uncollected():
+        from cogviz.demo.engine import Engine
+
+        engine = Engine(models, device=device, seconds=seconds)
+        page = start(engine, host=host, port=port, root_path=root_path, share=share, wait=False)
+    if wait:
+        gc.freeze()  # what was loaded stays for good: to look through it again and again would only cost time
+        page.block_thread()
+    return page
 
 
 def start(
@@ -78,9 +90,22 @@ def start(
         pwa=False,
         app_kwargs={"routes": [_health(engine)], "middleware": _headers()},
     )
+    threading.Thread(target=engine.sounds.prepare, name="sentences", daemon=True).start()
     if wait:
         page.block_thread()
     return page
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let Python not look for garbage meanwhile: to import some ten thousand functions makes none, and a third of the time goes into looking."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _settings() -> None:

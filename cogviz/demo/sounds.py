@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
-from collections import OrderedDict
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from cogviz import audio
+from cogviz.demo.kept import Kept
+from cogviz.demo.limits import BYTES, FORGET, KEPT, SENTENCES
 from cogviz.emotions import EMOTIONS, INTENSITIES, emotion, intensity
 from cogviz.evaluation import intensities, stimuli
+from cogviz.lime.world import VocoderError
 from cogviz.utterance import Utterance
 
 if TYPE_CHECKING:
     from cogviz.lime.world import Analysis
 
-T = TypeVar("T")
-
 OWN = "your own recording"
 """What messages call what a visitor uploads or records."""
 
-BYTES = 10 * 2**20
-"""The largest file that is taken."""
-
-KEPT, FORGET = 6, 600.0
-"""Recordings that were taken apart and stay in memory, and the seconds after which one is forgotten."""
-
-MIX = 7
-"""Sentences of each kind that are offered."""
+OWN_CORPUS = "own"
 
 
 class Sounds:
@@ -39,19 +32,19 @@ class Sounds:
 
     Attributes:
         sentences: {label: neutral recording}. Those whose words carry an emotion come first.
-        pool: all shipped recordings.
+        pool: all shipped recordings. recordings: visitors' own that were taken apart.
     """
 
     def __init__(self, pool: Sequence[Utterance]) -> None:
         self.pool = list(pool)
         found = [u for u in stimuli.neutrals(self.pool).values() if u.lexical_emotion != "neutral"]
         telling = _one_each(found, lambda u: u.lexical_emotion or "")
-        silent = list({u.sentence: u for u in found if u.lexical_emotion is None}.values())[:MIX]
+        silent = list({u.sentence: u for u in found if u.lexical_emotion is None}.values())[:SENTENCES]
         self.sentences = {u.text: u for u in (*telling, *silent)}
         if not self.sentences:
             raise ValueError("the demo needs neutral recordings; build some with: cogviz lime build data_samples --plan samples")
-        self._apart: OrderedDict[str, tuple[float, Analysis]] = OrderedDict()
-        self._lock = threading.Lock()
+        self.recordings: Kept[Analysis] = Kept(most=KEPT, seconds=FORGET)
+        self._shipped: Kept[Analysis] = Kept()
 
     @property
     def emotional(self) -> dict[str, Utterance]:
@@ -74,7 +67,7 @@ class Sounds:
             )
         recording = audio.read(file, cut=True, name=OWN)
         name = "own-" + hashlib.sha256(recording.samples.tobytes()).hexdigest()[:16]  # never another visitor's
-        spoken = Utterance(name, "", "neutral", "you", name, "own", intensity=0.0, waveform=recording.samples)
+        spoken = Utterance(name, "", "neutral", "you", name, OWN_CORPUS, intensity=0.0, waveform=recording.samples)
         return spoken, recording.notices
 
     def variant(self, neutral: Utterance, voice: str, k: float | str) -> Utterance:
@@ -90,20 +83,21 @@ class Sounds:
         """Return a neutral recording spoken with an emotion at every level of `intensities.LEVELS`."""
         return [self.variant(neutral, voice, k) for k in intensities.LEVELS]
 
+    def prepare(self) -> None:
+        """Take all sentences on offer apart, so that nobody waits for it."""
+        for neutral in self.sentences.values():
+            self._analysis(neutral)
+
+    def prepare_own(self, path: str | None) -> None:
+        """Take a visitor's recording apart before they ask for a voice; raises `AudioError` as `own` does."""
+        if path:
+            with suppress(VocoderError):  # said when another voice is asked for
+                self._analysis(self.own(path)[0])
+
     def _analysis(self, neutral: Utterance) -> Analysis:
-        now = time.monotonic()
-        with self._lock:
-            for name in [n for n, (then, _) in self._apart.items() if now - then > FORGET]:
-                del self._apart[name]
-            if neutral.id in self._apart:
-                self._apart.move_to_end(neutral.id)
-                return self._apart[neutral.id][1]
-        found = intensities.analysed(neutral)
-        with self._lock:
-            self._apart[neutral.id] = now, found
-            while len(self._apart) > KEPT:
-                self._apart.popitem(last=False)
-        return found
+        if neutral.corpus == OWN_CORPUS:  # its visitor waits
+            return self.recordings.get(neutral.id, lambda: intensities.analysed(neutral, pieces=os.cpu_count() or 1))
+        return self._shipped.get(neutral.id, lambda: intensities.analysed(neutral))
 
 
 def as_heard(recording: Utterance) -> Utterance:

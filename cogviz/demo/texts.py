@@ -44,7 +44,15 @@ LINKED = "Link copied. A recording of your own is not in it."
 SAVE = "Save: figure, data, sound"
 FILES = "Files"
 NOTICE = "Note: {}."
-EMPTY = "Nothing heard yet. Choose a sentence and a voice on the left."
+EMPTY = "Nothing heard yet: choose a sentence and a voice, and press the button."
+START = (
+    "Press **{button}**.",
+    "You hear sad words in an angry voice. Or choose other words, another voice, or use your own.",
+    "Two models write what they hear, why, and what they would reply.",
+    "A badge says whom each one followed: the words or the voice. A good listener follows the voice.",
+)
+"""What one sees before anything was asked, step by step."""
+
 WORKING = "working …"
 
 LISTEN_EXAMPLES = (
@@ -118,7 +126,7 @@ Code, models and the synthetic speech: Apache-2.0. Please cite the repository (`
 `docs/` names them.
 """
 
-API = """
+API = r"""
 ### For programs
 Every function of this page has an endpoint; the *Use via API* link at the foot of the page lists them with their arguments.
 
@@ -128,21 +136,30 @@ from gradio_client import Client, handle_file
 client = Client("http://127.0.0.1:7860")
 print(client.predict(api_name="/sentences"))
 words = "It's hopeless, said the doctor, and my husband wept."
-rows = client.predict(words, "angry", "high", None, api_name="/listen")
-own = client.predict("", "happy", "mid", handle_file("me.wav"), api_name="/listen")
+asked = (words, "angry", "high", None)
+print(client.predict(*asked, api_name="/listen")["answers"])
+
+mine = ("", "happy", "mid", handle_file("me.wav"))
+print(client.predict(*mine, api_name="/listen")["answers"])
 ```
 
 ```javascript
-import { Client } from "@gradio/client";
-
-const client = await Client.connect("http://127.0.0.1:7860");
+// Node 18 or a browser; needs no package.
+const url = "http://127.0.0.1:7860/gradio_api/call/listen";
 const words = "It's hopeless, said the doctor, and my husband wept.";
-const answers = client.submit("/listen", [words, "angry", "high", null]);
-for await (const message of answers)
-  if (message.type === "data") console.log(message.data[0]);
+const body = JSON.stringify({ data: [words, "angry", "high", null] });
+const headers = { "Content-Type": "application/json" };
+const asked = await fetch(url, { method: "POST", headers, body });
+const { event_id } = await asked.json();
+const reply = await fetch(`${url}/${event_id}`);
+const messages = (await reply.text()).trim().split("\n\n");
+const [event, data] = messages.at(-1).split("\ndata: ");
+if (event !== "event: complete") throw new Error(data);
+console.log(JSON.parse(data)[0].answers);
 ```
 
-`/listen` streams: every message holds the answers as far as they are written. `GET /health` says whether the models are loaded.
+`/listen` streams: every message holds the answers as far as they are written, the last one the whole. `GET /health` says whether the models
+are loaded. The package `@gradio/client` does the same with `client.submit("/listen", [words, "angry", "high", null])`.
 """
 
 ENDPOINTS = {

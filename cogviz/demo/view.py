@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
     from cogviz.utterance import Utterance
 
 EMPTY = Html(f'<div class="empty">{texts.EMPTY}</div>')
+
+
+def start() -> Html:
+    """What the page is for, before anything was asked."""
+    steps = "".join(f"<li>{_bold(escape(step.format(button=texts.HEAR)))}</li>" for step in texts.START)
+    return Html(f'<div class="empty start"><ol>{steps}</ol></div>')
+
+
+def _bold(text: str) -> str:
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
 
 
 def about(name: str) -> str:

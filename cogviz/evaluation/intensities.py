@@ -15,7 +15,7 @@ from cogviz.emotions import EMOTIONS
 from cogviz.evaluation.parallel import over
 from cogviz.evaluation.stimuli import neutrals
 from cogviz.lime import prosody, world
-from cogviz.utterance import Utterance
+from cogviz.utterance import Utterance, Word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,18 +60,25 @@ def spoken_as(neutral: Utterance, voice: str) -> Utterance:
     return replace(neutral, id=f"{neutral.id}>{voice}", emotion=voice, intensity=1.0)
 
 
-def analysed(neutral: Utterance) -> world.Analysis:
-    """Take a neutral recording apart, without the silence at its ends; raises `VocoderError`."""
-    return world.analyse(audio.without_silence(neutral.samples), audio.RATE)
+def analysed(neutral: Utterance, *, pieces: int = 1) -> world.Analysis:
+    """Take a neutral recording apart, without the silence at its ends; `pieces` as in `world.analyse`. Raises `VocoderError`."""
+    first, last = audio.speech_span(neutral.samples)
+    cut = first / audio.RATE
+    words = tuple(Word(w.text, max(w.start - cut, 0.0), w.end - cut) for w in neutral.words)
+    return world.analyse(neutral.samples[first:last], audio.RATE, words, pieces=pieces)
 
 
 def at(analysis: world.Analysis, target: Utterance, k: float) -> Utterance:
-    """Render one target at intensity k from its neutral recording that was taken apart."""
+    """Render one target at intensity k from its neutral recording that was taken apart; its words are at their new times.
+
+    No pause is put between words, so that recordings whose word times are not known are treated like the others.
+    """
     take = str(target.extra.get("take", target.id))
     values = prosody.delta(str(target.emotion), k, speaker=target.speaker, take=take)
+    values[list(prosody.PARAMETERS).index("pause")] = 0.0
     made = prosody.render(analysis, values, seed=take)
     extra = {**target.extra, "of": target.id, "edit": f"intensity {k:g}"}
-    return replace(target, id=f"{target.id}#k{k:g}", intensity=k, words=(), path=None, waveform=made.samples, extra=extra)
+    return replace(target, id=f"{target.id}#k{k:g}", intensity=k, words=made.words, path=None, waveform=made.samples, extra=extra)
 
 
 def _levels(levels: tuple[float, ...], pair: tuple[Utterance, Utterance]) -> list[Utterance]:

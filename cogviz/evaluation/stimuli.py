@@ -16,7 +16,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import ndimage, signal
 
 from cogviz.audio import RATE, SILENCE_DB, level_db, without_silence
 from cogviz.evaluation.parallel import over
@@ -71,17 +70,23 @@ def timed(analysis: world.Analysis, places: np.ndarray, new: np.ndarray) -> worl
 
 def level_loudness(samples: np.ndarray) -> np.ndarray:
     """Make every `WINDOW` of speech equally loud, and the whole `prosody.BASE_LEVEL`; silence is not lifted above its place."""
+    from scipy import ndimage
+
     power = ndimage.uniform_filter1d(np.square(samples, dtype=np.float64), round(WINDOW * RATE))
     return _at_level(samples / np.sqrt(np.maximum(power, power.max() * 10 ** (-SILENCE_DB / 10))), BASE_LEVEL)
 
 
 def low_pass(samples: np.ndarray, *, cutoff: float = CUTOFF) -> np.ndarray:
     """Keep what lies below `cutoff` Hz (Butterworth, 48 dB an octave), as loud as before."""
+    from scipy import signal
+
     return _at_level(signal.sosfiltfilt(signal.butter(4, cutoff, fs=RATE, output="sos"), samples), level_db(samples))
 
 
 def noise_vocoded(samples: np.ndarray, *, bands: int = BANDS, seed: int = 0) -> np.ndarray:
     """Replace the sound in each band by noise with the same slow envelope (Shannon et al. 1995), bands as wide as the ear's (Greenwood 1990)."""
+    from scipy import signal
+
     low, high = (np.log10(f / 165.4 + 0.88) for f in BAND_RANGE)
     edges = 165.4 * (10 ** np.linspace(low, high, bands + 1) - 0.88)
     noise = np.random.default_rng(seed).standard_normal(len(samples))

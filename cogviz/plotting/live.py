@@ -48,8 +48,8 @@ def bars(heard: Mapping[str, Sequence[float]], *, voice: str | None = None, word
 
 
 def _filled(name: str) -> str:
-    """An emotion's colour, with an edge that a dark page shows too."""
-    return f"background:{emotion(name).color};outline:1px solid {FAINT}"
+    """An emotion's colour (a page may say which one, by a variable of its name), with an edge that a dark page shows too."""
+    return f"background:var(--{name},{emotion(name).color});outline:1px solid {FAINT}"
 
 
 def traces(

@@ -180,7 +180,9 @@ def dial(curves: pd.DataFrame, *, words: str, voice: str, intensity: float | Non
     ends = f"<span>{swatch(voice)}voice: {voice} (solid)</span>"
     if words != voice:
         ends += f"<span>{swatch(words)}words: {words} (dashed)</span>"
-    key = f'<p class="key faint">{ends}<span>dotted line: chance, 14%</span></p>'
+    turns = "<span>dotted upright: where the voice takes over</span>" if np.isfinite(curves["threshold"]).any() else ""
+    here = "<span>▼ what is played</span>" if intensity is not None else ""
+    key = f'<p class="key faint">{ends}<span>dotted across: chance, 14%</span>{turns}{here}</p>'
     return Html(f'<section class="dial"><div class="pair">{"".join(panels)}</div>{key}</section>')
 
 

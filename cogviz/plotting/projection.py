@@ -48,14 +48,16 @@ def maps(
     page = theme.look()
     method = METHODS[found[0].method]
     title = title or f"{method} of the same utterances at {', '.join(m.name for m in found)}"
-    start = "Each map is turned onto the one before" if found[0].method == "pca" else "Each map begins with the one before"
+    start = "Each map is turned onto the one before. " if found[0].method == "pca" else "Each map begins with the one before. "
     subtitle = (
-        f"n = {len(found[0].points):,d} utterances. Near points are near in the states; axes and distances between groups mean nothing. {start}. "
+        f"n = {len(found[0].points):,d} utterances. Near points are near in the states; axes and distances between groups mean nothing. "
+        f"{start if len(found) > 1 else ''}"
         "Trust: whether neighbours on the map are neighbours in the states, 0 to 1; in brackets, points dealt out at random."
     )
-    left, gap, label = 1.8, 0.25, 0.5
-    size = min(3.4, max(2.3, 11.0 / len(found)))
-    width = max(left + len(found) * (size + gap) + 0.2, 8.5)
+    alone = len(found) == len(by) == 1
+    left, gap, label = 0.3 if alone else 1.8, 0.25, 0.5
+    size = 4.6 if alone else min(3.4, max(2.3, 11.0 / len(found)))
+    width = 7.2 if alone else max(left + len(found) * (size + gap) + 0.2, 8.5)
     top = theme.heading_height(width, title, subtitle) + 0.42
     figure = theme.figure(width, top + label + len(by) * (size + gap) + 0.1)
     theme.heading(figure, title, subtitle)
@@ -68,7 +70,10 @@ def maps(
             _scatter(axes, one, COLOURED[colouring])
             _mark(axes, one, COLOURED[colouring], mark)
             if r == 0:
-                axes.set_title(f"{one.name}\ntrust {one.trust:.2f} ({one.chance:.2f})", fontsize=theme.TEXT, pad=6)
+                colours = f", by the {' '.join(NAMES[colouring].split())}" if alone else ""
+                axes.set_title(f"{one.name}{colours}\ntrust {one.trust:.2f} ({one.chance:.2f})", fontsize=theme.TEXT, pad=6)
+        if alone:
+            continue
         y = 1 - (top + label + r * (size + gap) + size / 2) / figure.get_figheight()
         figure.text(0.3 / width, y, f"by the\n{NAMES[colouring]}", va="center", size=theme.TEXT, weight="bold", color=page.ink)
     figure.legend(

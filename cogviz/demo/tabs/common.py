@@ -84,6 +84,17 @@ def recording(label: str = texts.RECORDING) -> gr.Audio:
     return gr.Audio(label=label, sources=["upload", "microphone"], type="filepath", buttons=[])
 
 
+def prepared(engine: Engine, own: gr.Audio) -> None:
+    """Let a visitor's recording be read and taken apart as soon as it is there, so that the first voice comes at once."""
+    own.change(shown(engine.sounds.prepare_own), own, None, show_progress="hidden", **SOUND_QUEUE, **PRIVATE)
+
+
+def shown_on_phone(button: gr.Button, elem_id: str) -> None:
+    """Let a button also bring what it asks for into sight, where one column is too long for the screen."""
+    js = f"() => {{ if (innerWidth < 700) document.getElementById('{elem_id}')?.scrollIntoView({{behavior: 'smooth', block: 'start'}}); }}"
+    button.click(None, None, None, js=js, **PRIVATE)
+
+
 def player(elem_id: str) -> gr.Audio:
     """A player that starts when it gets a sound; hidden until then."""
     waves = gr.WaveformOptions(waveform_color=LIGHT.series[5], waveform_progress_color=LIGHT.words, show_recording_waveform=True)

@@ -11,7 +11,7 @@ import gradio as gr
 from cogviz import audio
 from cogviz.demo import texts, view
 from cogviz.demo.engine import VOICES, Engine, Said
-from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, recording, sentence_choices, sentence_of, shown, strength_choices
+from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, prepared, recording, sentence_choices, sentence_of, shown, strength_choices
 from cogviz.lime import world
 from cogviz.plotting import hearing, live, meters, page, speech
 
@@ -34,6 +34,7 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
                 model = gr.Dropdown(list(engine.offered), value=engine.pair[1], label=texts.WHY_MODEL, filterable=False)
                 with gr.Accordion(texts.OWN, open=False):
                     own = recording()
+                prepared(engine, own)
                 asked += [sentence, voice, strength, own, model]
                 settable |= {
                     f"{n}{i + 1}": c for n, c in {"sentence": sentence, "voice": voice, "strength": strength, "model": model}.items()

@@ -8,7 +8,7 @@ import gradio as gr
 
 from cogviz.demo import texts, view
 from cogviz.demo.engine import Engine, Spoken
-from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, player, sentence_choices, sentence_of, shown
+from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, player, sentence_choices, sentence_of, shown, shown_on_phone
 from cogviz.emotions import emotion
 from cogviz.evaluation import intensities
 from cogviz.evaluation.intensities import VOICES
@@ -75,6 +75,8 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
         button.click(lambda chosen=chosen: chosen, None, [words, voice], queue=False, show_progress="hidden", **PRIVATE).then(
             shown(turn), asked, **run
         )
+    for button in (ask, *examples):
+        shown_on_phone(button, "conflict-told")
     save.click(shown(files), asked, kept, show_progress="minimal", **MODEL_QUEUE, **PRIVATE)
     link(copy, "conflict", ("sentence", "voice", "k"), asked)
     return {"sentence": words, "voice": voice, "k": k}

@@ -15,10 +15,12 @@ from cogviz.demo.tabs.common import (
     PRIVATE,
     link,
     player,
+    prepared,
     recording,
     sentence_choices,
     sentence_of,
     shown,
+    shown_on_phone,
     strength_choices,
 )
 from cogviz.plotting import answers as figures
@@ -41,7 +43,7 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
         with gr.Column(scale=7, min_width=280):
             told = gr.HTML("", elem_id="told")
             sounds = player("player")
-            said = gr.HTML(view.EMPTY, elem_id="answers")
+            said = gr.HTML(view.start(), elem_id="answers")
             needles = gr.HTML("", elem_id="needles")
     with gr.Row():
         seven = gr.Button(texts.SEVEN, elem_id="seven")
@@ -68,6 +70,9 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
         rows = tour.answer_rows(heard, {"": spoken.utterance})
         return gr.Files(view.files(last.rows(), spoken.utterance, figures.cell_table, rows), visible=True)
 
+    prepared(engine, own)
+    for button in (hear, *examples):
+        shown_on_phone(button, "told")
     outputs = [told, sounds, said, needles]
     run: dict[str, Any] = {"outputs": outputs, "show_progress": "minimal", "show_progress_on": said, **MODEL_QUEUE, **PRIVATE}
     hear.click(shown(say), asked, **run)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from cogviz.demo import texts, view
 from cogviz.demo.engine import VOICES, Engine
-from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, recording, sentence_choices, sentence_of, shown, strength_choices
+from cogviz.demo.tabs.common import MODEL_QUEUE, PRIVATE, link, prepared, recording, sentence_choices, sentence_of, shown, strength_choices
 from cogviz.demo.why import Why, why
 from cogviz.plotting import attribution as figures
 from cogviz.plotting import live, meters, page, projection
@@ -34,12 +34,12 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
         copy = gr.Button(texts.LINK, elem_classes="quiet")
         save = gr.Button(texts.SAVE, elem_classes="quiet")
     told = gr.HTML("", elem_id="why-told")
+    sound = gr.HTML("", elem_id="why-sound")
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=280):
             looks = gr.HTML("", elem_id="why-looks")
         with gr.Column(scale=5, min_width=280):
             layers = gr.HTML("", elem_id="why-layers")
-    sound = gr.HTML("", elem_id="why-sound")
     place = gr.HTML("", elem_id="why-map")
     kept = gr.Files(label=texts.FILES, visible=False, interactive=False)
     asked = [sentence, voice, strength, own, model]
@@ -55,6 +55,7 @@ def build(engine: Engine) -> dict[str, gr.components.Component]:
             return gr.Files(view.files(found.rows(), spoken.utterance, projection.maps, [found.map], by=["voice_emotion"]), visible=True)
         return gr.Files(view.files(found.rows(), spoken.utterance, figures.sound, found.sound, answer=found.answer), visible=True)
 
+    prepared(engine, own)
     outputs = [told, sound, looks, layers, place]
     ask.click(shown(explain), asked, outputs, show_progress="minimal", show_progress_on=told, **MODEL_QUEUE, **PRIVATE)
     save.click(shown(files), asked, kept, show_progress="minimal", **MODEL_QUEUE, **PRIVATE)
