@@ -121,7 +121,7 @@ def _row(values: np.ndarray, clusters: dict[str, list[str]], name: str, measure:
 def spoken(options: argparse.Namespace, utterances: list[Utterance], chosen: list[Utterance]) -> list[dict[str, Any]]:
     """Return the agreement of what the model writes with how it is spoken, on both routes, and how well the ear hears at all."""
     ear = speaking.train_ear([u for u in utterances if u.split == "train"])
-    reference = [dataset.answer(u).response for u in utterances if u.split == "validation"][::7]
+    reference = [dataset.answer(u).response for u in utterances if u.split == "validation"]
     listener = CogAudioListener(options.model)
     rows = [results.row(e, model="ear", measure=f"ear_hears_{name}", data="other voices") for name, e in ceiling(ear, utterances).items()]
     for route in ("reason", "direct"):
@@ -186,13 +186,15 @@ def main() -> None:
     options = parser.parse_args()
     utterances = dataset.read(options.data)
     chosen = draw(utterances, options.each, options.seed)
-    rows = [row for what in options.what for row in {"own_style": own_style, "spoken": spoken}[what](options, utterances, chosen)]
+    rows = []
+    for what in options.what:
+        rows += {"own_style": own_style, "spoken": spoken}[what](options, utterances, chosen)
+        if options.json:  # after each part: the next one takes minutes
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps(rows, indent=1) + "\n")
     for r in rows:
         chance = "" if r["chance"] is None else f"  chance {r['chance']:.3f}"
         print(f"{r['model']:<18} {r['measure']:<40} {r['value']:.3f} [{r['low']:.3f}, {r['high']:.3f}] n = {r['n']}{chance}")
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

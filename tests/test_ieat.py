@@ -23,7 +23,7 @@ from cogviz.evaluation import speaking
 from cogviz.lime import dataset, style
 from cogviz.lime.annotate import annotate
 from cogviz.lime.sentences import sentences
-from cogviz.models import zoo
+from cogviz.models import tone, zoo
 from cogviz.models.listener import CogAudioListener
 from cogviz.models.modeling import ATTRIBUTES, SMOOTHING, CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
@@ -205,11 +205,11 @@ def test_emotion_and_degree_are_learned_beside_an_answer_with_the_documented_wei
         torch.manual_seed(0)
         return model(**{k: v for k, v in (batch | changed).items() if k != "ctc_labels" and v is not None}).loss.item()
 
-    _, tone = model.connector(*(batch[n] for n in ("audio_states", "audio_levels", "audio_mask")))
+    _, heard = model.connector(*(batch[n] for n in ("audio_states", "audio_levels", "audio_mask")))
     cross = torch.nn.functional.cross_entropy
     labels, strong = batch["tone_labels"], batch["tone_labels"][:, 1] != -100
-    emotion = cross(model.tone_scores(tone), labels[:, 0], label_smoothing=SMOOTHING)
-    degree = cross(model.degree_head(tone.mean(dim=1))[strong], labels[strong, 1], label_smoothing=SMOOTHING)
+    emotion = cross(model.tone_scores(heard), labels[:, 0], label_smoothing=SMOOTHING)
+    degree = cross(model.degree_head(heard.mean(dim=1))[strong], labels[strong, 1], label_smoothing=SMOOTHING)
     assert loss() - loss(tone_labels=None) == pytest.approx(ATTRIBUTES * (emotion + degree).item(), rel=1e-3)
 
 
@@ -310,6 +310,40 @@ def test_a_run_goes_through_both_stages_and_an_interrupted_one_takes_the_first_f
     assert model.degree_head.weight.abs().sum() > 0
     assert "It teaches itself the response" in (folder / "README.md").read_text()
     assert json.loads((folder / "run.json").read_text())["recipe"]["stages"][0]["distil"]
+
+
+def test_both_stages_train_adapters_in_a_frozen_language_model_that_has_words_for_the_tone(
+    make_tiny: Callable[..., Pair], speech: Path, tmp_path: Path
+) -> None:
+    base, _ = make_tiny(seed=1)
+    base.language_model.save_pretrained(tmp_path / "base")
+    words = list(range(40, 40 + len(tone.WORDS)))
+
+    def make() -> Pair:
+        model, processor = make_tiny(
+            text_backbone=str(tmp_path / "base"), lora_rank=2, tone_words=words, encoder_folder=f"../{zoo.ENCODER}"
+        )
+        model.load_language_model(str(tmp_path / "base"))
+        model.train_language_model(True)
+        return model, processor
+
+    model, processor, utterances, stored = ready(make, speech)
+    model.tell_degrees()
+    assert model.degree_head is None, "the tone's words tell them"
+    teacher = distil.Teacher(model, processor)
+    mine, theirs = (dict(m.named_parameters()) for m in (model, teacher.model))
+    assert all((mine[name] is theirs[name]) == model.is_frozen(name) for name in mine)
+    before = {name: weight.detach().clone() for name, weight in mine.items()}
+    plan = recipe.read("smol-ieat", scale=0.02)
+    part = str(utterances[0].extra["part"])
+    for stage in plan.stages:
+        sft.run_stage(
+            replace(stage, parts=(part,), batch=4), plan, model, processor, utterances, stored, folder=tmp_path / "run", device=CPU
+        )
+    moved = {name for name, weight in model.named_parameters() if not torch.equal(weight, before[name])}
+    assert any(".lora_" in name for name in moved)
+    assert any(name.startswith("connector.") for name in moved)
+    assert not any(model.is_frozen(name) for name in moved)
 
 
 # --- speaking and listening back ---------------------------------------------------------------------------------------------------

@@ -114,7 +114,8 @@ def listen_back(
 
     Args:
         answers: to `utterances`; None where one was not in its form.
-        reference: other responses, whose neutral readings say how the voice sounds; `REFERENCES` of them are taken.
+        reference: other responses, whose neutral readings say how the voice sounds; `REFERENCES` of them are drawn. They should be of the same kind:
+            statements alone are no measure for questions and exclamations.
 
     Returns:
         A row an answer: id, sentence, speaker, voice (the user's), response, written (the style), calls (the emotion that the text calls for), and
@@ -128,10 +129,12 @@ def listen_back(
 
     if voice in ear.voices:
         raise ValueError(f"this ear learned from {voice}, which it is to hear; train it without that voice")
-    plain = np.array([_heard(style.speak(text, voice=voice)[0]) for text in list(dict.fromkeys(reference))[:REFERENCES]])
+    draw = np.random.default_rng(seed)
+    texts = list(dict.fromkeys(reference))
+    plain = np.array([_heard(style.speak(texts[i], voice=voice)[0]) for i in draw.permutation(len(texts))[:REFERENCES]])
     called = judge.tell([a.response if a else "" for a in answers])
     written = [(style.parse(a.voice) if a else None) for a in answers]
-    others = [written[i] for i in np.random.default_rng(seed).permutation(len(written))]
+    others = [written[i] for i in draw.permutation(len(written))]
     rows = []
     whole = zip(answers, utterances, written, others, called, strict=True)
     for answer, utterance, own, other, emotion in tqdm(whole, total=len(answers), desc="listening back", disable=not progress):
