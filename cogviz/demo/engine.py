@@ -215,7 +215,7 @@ class Engine:
         made = self.sounds.rising(neutral, voice)
         with self._turn():
             found = asking.ask(self._listeners(self.pair), made)
-        curves = intensities.curves(found, intensities.LEVELS, words=neutral.lexical_emotion, voice=voice)
+        curves = intensities.curves(found, intensities.LEVELS, words=str(neutral.lexical_emotion), voice=voice)
         return Dialled(neutral, voice, made, found, curves)
 
     def compare(self, first: tuple[Spoken, str], second: tuple[Spoken, str]) -> Iterator[tuple[Said, Said]]:
