@@ -159,7 +159,7 @@ console.log(JSON.parse(data)[0].answers);
 ```
 
 `/listen` streams: every message holds the answers as far as they are written, the last one the whole. `GET /health` says whether the models
-are loaded. The package `@gradio/client` does the same with `client.submit("/listen", [words, "angry", "high", null])`.
+are loaded. The package `@gradio/client` does the same.
 """
 
 ENDPOINTS = {
