@@ -32,6 +32,7 @@ class CogAudioConfig(PreTrainedConfig):
         text_backbone: the pretrained language model that stays frozen and is not in the checkpoint (see `backbones`); None: it is in there.
         lora_rank: of the adapters in every linear layer of the language model; 0: none.
         thinks: "steps": in the EIPS chain; "freely": in an explanation of its own words.
+        acoustic: sizes of the acoustic encoder (those of `acoustic.SIZES` that differ), whose `tone_tokens` tokens then tell the tone in place of Whisper's layers; None: none.
         encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
     """
 
@@ -51,6 +52,7 @@ class CogAudioConfig(PreTrainedConfig):
     text_backbone: str | None = None
     lora_rank: int = 0
     thinks: str = "steps"
+    acoustic: dict[str, Any] | None = None
     encoder_folder: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:

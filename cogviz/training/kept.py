@@ -36,9 +36,14 @@ class KeptStages:
         """Return the name of a stage: a hash of what went into it and into the ones before it."""
         plan = self.plan
         stages = [{**asdict(stage), "seed": plan.seed_of(stage)} for stage in plan.stages[: index + 1]]
+        for stage in stages:
+            if not stage["alternate"]:  # what was kept before there was such a thing keeps its name
+                del stage["alternate"]
         made = {"start": self.start, "size": plan.size, "layers": plan.layers, "vocabulary": plan.vocabulary, "scale": plan.scale}
-        if plan.targets != "steps":
+        if plan.targets != "steps" and any(stage["name"] != "acoustic" for stage in stages):  # that one asks for no targets
             made["targets"] = plan.targets
+        if plan.acoustic:
+            made["acoustic"] = True
         about = {"cogviz": cogviz.__version__, "data": self.data, "stages": stages, **made}
         return f"{stages[-1]['name']}-{hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]}"
 

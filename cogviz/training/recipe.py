@@ -25,7 +25,7 @@ class Stage:
     """One stage of supervised training.
 
     Attributes:
-        name: "hearing" and "tone" (connector only, no tasks), or a name of your own, as "alignment" (stage 0), "explicit" (stage I),
+        name: "hearing" and "tone" (connector only, no tasks), "acoustic" (the acoustic encoder alone, see `training.acoustic`), or a name of your own, as "alignment" (stage 0), "explicit" (stage I),
             "implicit" (stage II).
         parts: parts of the dataset that it trains on; none: text only, with simulated frames (see `cogviz.training.reading`).
         tasks: task -> weight.
@@ -35,6 +35,8 @@ class Stage:
         agreeing: text only: answer each sentence in the emotion of its words, and none that has none.
         unfamiliar: share of the sentences that are put together anew, so that they cannot be finished from memory: of speech by splicing (see
             `cogviz.training.spliced`), of text by exchanging words (not with `agreeing`). They have no reading.
+        alternate: with an acoustic encoder: each batch asks about the words (`alternating.SPEECH`) or about the voice, and only that branch and the
+            language model learn from it; all learn in the last fifth of the steps.
         seed: of this stage (and, of the first one, of the fresh weights); None: the recipe's.
     """
 
@@ -47,6 +49,7 @@ class Stage:
     utterances: int | None = None
     agreeing: bool = False
     unfamiliar: float = 0.0
+    alternate: bool = False
     seed: int | None = None
 
 
@@ -84,6 +87,8 @@ class Recipe:
         size: of a fresh model: "nano" (language model and tokenizer from scratch) or "smol" (adapters in a frozen SmolLM2-135M-Instruct).
         layers: "mix" or "last".
         targets: how it thinks on the reasoning route: in EIPS "steps", or in an explanation of `lime.explanations` (speech only: reading has steps).
+        acoustic: the voice is heard by an acoustic encoder of its own (see `models.acoustic`) and not through Whisper's layers; a fresh one where
+            `start` has none.
         vocabulary: size of the tokenizer of a fresh nano.
         scale: multiplies every number of steps; the one size dial.
     """
@@ -94,6 +99,7 @@ class Recipe:
     size: str = "nano"
     layers: str = "mix"
     targets: str = "steps"
+    acoustic: bool = False
     vocabulary: int = 2048
     seed: int = 0
     scale: float = 1.0
@@ -132,7 +138,7 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     path = Path(name)
     if path.suffix == ".yaml" and path.is_file():
         text = path.read_text(encoding="utf-8")
-    elif str(name) in (*names(), *names("ablations")):
+    elif str(name) in (*names(), *names("ablations"), *names("reasoner")):
         text = (resources.files("cogviz.training") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise RecipeError(f"unknown recipe {str(name)!r}; choose {', '.join(names())}, or the path of a YAML file")
@@ -148,6 +154,8 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     plan: Recipe = replace(_build(Recipe, row, str(name)), **changes)
     if plan.alignment is not None and plan.alignment.similarity not in SIMILARITIES:
         raise RecipeError(f"{name}: unknown similarity {plan.alignment.similarity!r}; choose {', '.join(SIMILARITIES)}")
+    if any(stage.alternate or stage.name == "acoustic" for stage in plan.stages) and not plan.acoustic:
+        raise RecipeError(f"{name}: a stage trains an acoustic encoder, but the model has none; set acoustic: true")
     if plan.targets not in TARGETS:
         raise RecipeError(f"{name}: unknown targets {plan.targets!r}; choose {', '.join(TARGETS)}")
     if plan.size not in SIZES:

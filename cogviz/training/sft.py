@@ -22,7 +22,7 @@ from cogviz.emotions import EMOTIONS
 from cogviz.lime.sentences import sentences
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
-from cogviz.training import features, optimizer, reading
+from cogviz.training import acoustic, alternating, features, optimizer, reading
 from cogviz.training.data import Examples, TrainingError, collate, draw_examples, draw_pool
 from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
@@ -54,11 +54,22 @@ class _Trainer(Trainer):
     """Batches of similar length, from lengths that are known beforehand; Muon and AdamW."""
 
     optimizer: torch.optim.Optimizer | None
+    turn: Sequence[str] = ()  # the branch that each step is about, where they alternate
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
         train_dataset = train_dataset or self.train_dataset
+        if self.turn:
+            return alternating.TurnSampler(
+                train_dataset.lengths, self.turn, batch=len(train_dataset) // len(self.turn), seed=self.args.seed
+            )
         generator = torch.Generator().manual_seed(self.args.seed)
         return LengthGroupedSampler(self.args.train_batch_size, lengths=train_dataset.lengths, generator=generator)
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self.turn:
+            step = min(self.state.global_step, len(self.turn) - 1)
+            alternating.set_branches(self.model, alternating.learns(self.turn[step], step, len(self.turn)))
+        return super().training_step(model, inputs, *args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -85,7 +96,7 @@ def standardise(model: CogAudioForConditionalGeneration, stored: Features, pool:
     """Let the connector hear how a voice differs from those in `pool` (indices), of which at most about `count` are taken, evenly."""
     heard = []
     for i in pool[:: max(1, len(pool) // count)]:
-        states, levels = (torch.as_tensor(np.array(x), dtype=torch.float32, device=model.device)[None] for x in stored.get(i))
+        states, levels, *_ = (torch.as_tensor(np.array(x), dtype=torch.float32, device=model.device)[None] for x in stored.get(i))
         heard.append(model.connector.statistics(states, levels, torch.ones(levels.shape, device=model.device)))
     model.connector.standardise(torch.cat(heard))
 
@@ -120,7 +131,10 @@ def run_stage(
             f"stage {stage.name}: {processes} processes cannot share a batch of {stage.batch}; take a number that divides it"
         )
     steps, seed = recipe.scaled(stage.steps), recipe.seed_of(stage)
+    if stage.alternate and processes > 1:
+        raise TrainingError(f"stage {stage.name}: branches that are frozen in turn are trained by one process, not {processes}")
     pad = processor.tokenizer.pad_token_id
+    turn: list[str] = []
     told = processor.tone_tokens if model.config.tone_words is not None else 0
     if not stage.parts:
         known = sentences(split="train")
@@ -138,9 +152,15 @@ def run_stage(
         collator = partial(reading.collate, pad=pad)
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
+        if stage.name == "acoustic":
+            voices = acoustic.of_dataset(utterances, pool, stored)
+            return acoustic.fit(model.acoustic_encoder, voices, steps=steps, batch=stage.batch, learning_rate=stage.learning_rate, seed=seed, bf16=device.mixed)
         if HEARING.get(stage.name) != "words" and not model.connector.is_standardised:
             standardise(model, stored, pool)
-        examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
+        if stage.alternate:
+            examples, turn = alternating.draw_alternating(steps, stage.batch, pool, stage.tasks, seed=seed)
+        else:
+            examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
         learn = HEARING.get(stage.name, "answer")
         data = Examples(
             examples,
@@ -189,6 +209,7 @@ def run_stage(
         data_collator=collator,
         callbacks=[_StopAtNaN()],
     )
+    trainer.turn = turn
     started = time.time()
     model.train()
     model.train_language_model(stage.name not in HEARING)
@@ -199,6 +220,7 @@ def run_stage(
         trainer.train(resume_from_checkpoint=last)
     model.config.use_cache = True
     model.train_language_model(True)
+    alternating.set_branches(model, tuple(alternating.BRANCHES))
     model.eval()
     seconds = time.time() - started
     return [
