@@ -28,7 +28,10 @@ def add(commands: Any) -> None:
     compact.add_argument("--parts", nargs="+", help="only these parts of the dataset (default: all)")
 
     evidence = command(
-        lime, "evidence", _evidence, "measure what stands out in each voice against the speaker's neutral one (for sound-grounded explanations)"
+        lime,
+        "evidence",
+        _evidence,
+        "measure what stands out in each voice against the speaker's neutral one (for sound-grounded explanations)",
     )
     evidence.add_argument("folder", type=Path, help="dataset folder of `cogviz lime build`")
 

@@ -1,7 +1,7 @@
 """What stands out in the sound of an utterance against the speaker's neutral voice, measured in the signal and said in words.
 
-An explanation that names such evidence can be checked (`evaluation.groundedness`, which measures with WORLD and knows nothing of this module). So a word
-is only used where the difference is well above what that measure calls noticeable: two rulers must agree on it.
+An explanation that names such evidence can be checked (`evaluation.groundedness`, which measures with WORLD and knows nothing of this module). So a
+word is only used where the difference is well above what that measure calls noticeable: two rulers must agree on it.
 
     FOLDER/evidence.parquet     id, what was measured, and the words; beside the dataset's metadata
 """

@@ -28,7 +28,7 @@ CHANNELS = (*(f"mel_{i}" for i in range(MELS)), "energy", "f0", "periodicity", "
 LEVELS = MELS + 1
 """The first so many channels move with the recording level."""
 
-LAYOUT = "1"
+LAYOUT = "2"
 """Changes whenever `acoustic_frames` gives other numbers: what was kept before is then computed again."""
 
 SUB = SAMPLES_PER_FRAME // POOL
@@ -73,13 +73,14 @@ def acoustic_frames(samples: np.ndarray, frames: int, *, name: str = "the record
     power = np.square(np.abs(np.fft.rfft(around * np.hanning(_WINDOW), axis=1))) / (_WINDOW * _WINDOW / 4)
     mel = power @ _filters()
     level = np.square(around).mean(axis=1)
-    flatness = np.log(power + 1e-10).mean(axis=1) - np.log(power.mean(axis=1) + 1e-10)
+    mean = power.mean(axis=1, keepdims=True)
+    flatness = np.log(power / (mean + 1e-12) + 1e-4).mean(axis=1)  # whatever the level
     channels = [
         _loudness(mel),
         _loudness(level)[:, None],
         (heard.semitones / 12)[:, None],
         heard.periodicity[:, None],
-        flatness[:, None] / 5,
+        flatness[:, None] / 3,
     ]
     return np.concatenate(channels, axis=1).reshape(frames, WIDTH).astype(np.float32)
 
@@ -126,7 +127,13 @@ class AcousticEncoder(nn.Module):
         self.register_buffer("factor_mean", torch.zeros(len(FACTORS)))
         self.register_buffer("factor_spread", torch.ones(len(FACTORS)))
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(width if i else len(CHANNELS), width, 6 if i < HALVINGS else 3, stride=2 if i < HALVINGS else 1, padding=2 if i < HALVINGS else 1)
+            nn.Conv1d(
+                width if i else len(CHANNELS),
+                width,
+                6 if i < HALVINGS else 3,
+                stride=2 if i < HALVINGS else 1,
+                padding=2 if i < HALVINGS else 1,
+            )
             for i in range(4)
         )
         self.whole = nn.Linear(2 * len(CHANNELS) + 2, width)

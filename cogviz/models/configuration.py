@@ -32,7 +32,8 @@ class CogAudioConfig(PreTrainedConfig):
         text_backbone: the pretrained language model that stays frozen and is not in the checkpoint (see `backbones`); None: it is in there.
         lora_rank: of the adapters in every linear layer of the language model; 0: none.
         thinks: "steps": in the EIPS chain; "freely": in an explanation of its own words.
-        acoustic: sizes of the acoustic encoder (those of `acoustic.SIZES` that differ), whose `tone_tokens` tokens then tell the tone in place of Whisper's layers; None: none.
+        acoustic: sizes of the acoustic encoder (see `acoustic.SIZES`), whose `tone_tokens` tokens tell the tone in place of Whisper's layers; None:
+            there is none.
         encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
     """
 

@@ -30,7 +30,9 @@ MISHEARD = 0.05
 """Share of the frames that say another token, drawn at random, in training: unknown sentences are heard with more errors than known ones."""
 
 
-NO_ENROLMENT = "a model with an acoustic encoder hears a voice as it is; it cannot be enrolled with a neutral recording (leave --neutral out)"
+NO_ENROLMENT = (
+    "a model with an acoustic encoder hears a voice as it is; it cannot be enrolled with a neutral recording (leave --neutral out)"
+)
 """Why such a model refuses one."""
 
 

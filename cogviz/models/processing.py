@@ -188,6 +188,8 @@ class CogAudioProcessor(ProcessorMixin):
         }
         if self.acoustic:
             if any(len(c) < 3 for c in clips):
-                raise ValueError("this model has an acoustic encoder; keep its frames beside the encoder layers (`features.encode` with its processor)")
+                raise ValueError(
+                    "this model has an acoustic encoder; keep its frames beside the encoder layers (`features.encode` with its processor)"
+                )
             data["audio_acoustic"] = padded([c[2] for c in clips], frames)
         return BatchFeature(data, tensor_type=kwargs.get("return_tensors", "pt"))

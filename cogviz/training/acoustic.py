@@ -57,7 +57,9 @@ def of_dataset(utterances: Sequence[Utterance], chosen: Sequence[int], stored: F
         TrainingError: they are not.
     """
     if stored.acoustic is None:
-        raise TrainingError("the acoustic frames of the dataset are missing; encode it with the processor of a model that has an acoustic encoder")
+        raise TrainingError(
+            "the acoustic frames of the dataset are missing; encode it with the processor of a model that has an acoustic encoder"
+        )
     some = [utterances[i] for i in chosen]
     return Voices([stored.get(i)[2] for i in chosen], *_labels(some))
 
@@ -135,7 +137,7 @@ def fit(
         nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        losses.append(float(found))
+        losses.append(float(found.detach()))
         if step % every == 0 or step == steps:
             rate = float(schedule.get_last_lr()[0])
             curve.append({"step": step, "loss": float(np.mean(losses)), "learning_rate": rate, "seconds": time.time() - started})

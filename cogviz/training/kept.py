@@ -40,7 +40,7 @@ class KeptStages:
             if not stage["alternate"]:  # what was kept before there was such a thing keeps its name
                 del stage["alternate"]
         made = {"start": self.start, "size": plan.size, "layers": plan.layers, "vocabulary": plan.vocabulary, "scale": plan.scale}
-        if plan.targets != "steps" and any(stage["name"] != "acoustic" for stage in stages):  # that one asks for no targets
+        if plan.targets != "steps" and any("reason" in stage["tasks"] for stage in stages):
             made["targets"] = plan.targets
         if plan.acoustic:
             made["acoustic"] = True

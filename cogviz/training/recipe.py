@@ -25,8 +25,8 @@ class Stage:
     """One stage of supervised training.
 
     Attributes:
-        name: "hearing" and "tone" (connector only, no tasks), "acoustic" (the acoustic encoder alone, see `training.acoustic`), or a name of your own, as "alignment" (stage 0), "explicit" (stage I),
-            "implicit" (stage II).
+        name: "hearing" and "tone" (connector only, no tasks), "acoustic" (its encoder alone), or a name of your own, as "alignment" (stage 0),
+            "explicit" (stage I), "implicit" (stage II).
         parts: parts of the dataset that it trains on; none: text only, with simulated frames (see `cogviz.training.reading`).
         tasks: task -> weight.
         steps, batch: optimizer steps, and examples in each.
@@ -35,8 +35,8 @@ class Stage:
         agreeing: text only: answer each sentence in the emotion of its words, and none that has none.
         unfamiliar: share of the sentences that are put together anew, so that they cannot be finished from memory: of speech by splicing (see
             `cogviz.training.spliced`), of text by exchanging words (not with `agreeing`). They have no reading.
-        alternate: with an acoustic encoder: each batch asks about the words (`alternating.SPEECH`) or about the voice, and only that branch and the
-            language model learn from it; all learn in the last fifth of the steps.
+        alternate: each batch asks about the words (`alternating.SPEECH`) or about the voice, and only that branch and the language model learn from
+            it; all learn in the last fifth of the steps.
         seed: of this stage (and, of the first one, of the fresh weights); None: the recipe's.
     """
 
@@ -154,7 +154,7 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     plan: Recipe = replace(_build(Recipe, row, str(name)), **changes)
     if plan.alignment is not None and plan.alignment.similarity not in SIMILARITIES:
         raise RecipeError(f"{name}: unknown similarity {plan.alignment.similarity!r}; choose {', '.join(SIMILARITIES)}")
-    if any(stage.alternate or stage.name == "acoustic" for stage in plan.stages) and not plan.acoustic:
+    if any(stage.name == "acoustic" for stage in plan.stages) and not plan.acoustic:
         raise RecipeError(f"{name}: a stage trains an acoustic encoder, but the model has none; set acoustic: true")
     if plan.targets not in TARGETS:
         raise RecipeError(f"{name}: unknown targets {plan.targets!r}; choose {', '.join(TARGETS)}")

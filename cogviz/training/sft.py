@@ -154,7 +154,15 @@ def run_stage(
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
         if stage.name == "acoustic":
             voices = acoustic.of_dataset(utterances, pool, stored)
-            return acoustic.fit(model.acoustic_encoder, voices, steps=steps, batch=stage.batch, learning_rate=stage.learning_rate, seed=seed, bf16=device.mixed)
+            return acoustic.fit(
+                model.acoustic_encoder,
+                voices,
+                steps=steps,
+                batch=stage.batch,
+                learning_rate=stage.learning_rate,
+                seed=seed,
+                bf16=device.mixed,
+            )
         if HEARING.get(stage.name) != "words" and not model.connector.is_standardised:
             standardise(model, stored, pool)
         if stage.alternate:
