@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from cogviz.audio import RATE
+from cogviz.device import Device
 from cogviz.emotions import EMOTIONS
 from cogviz.models import zoo
 from cogviz.models.acoustic import CHANNELS, FACTORS, LEVELS, MELS, WIDTH, AcousticEncoder, NoVoice, acoustic_frames, moved
 from cogviz.models.configuration import POOL
 from cogviz.models.listener import CogAudioListener
 from cogviz.pitch import pitch
-from cogviz.training import acoustic, features, run
+from cogviz.training import acoustic, adapt_acoustic, features, run
 from cogviz.training.data import TrainingError
 from cogviz.utterance import Utterance
 
@@ -150,14 +151,15 @@ def test_it_learns_a_planted_voice_from_recordings_with_and_without_prosody(know
 
 @torch.no_grad()
 def test_what_nobody_annotated_counts_for_nothing() -> None:
-    encoder = AcousticEncoder(SMALL, tokens=2)
-    frames, mask = torch.randn(2, 6, WIDTH), torch.ones(2, 6, dtype=torch.bool)
+    encoder = AcousticEncoder(SMALL, tokens=2).eval()
+    tokens = torch.randn(2, 2, SMALL["width"])
     emotions, unknown = torch.tensor([0, 1]), torch.full((2,), torch.nan)
-    alone = acoustic.loss(encoder.eval(), frames, mask, emotions, unknown, torch.full((2, len(FACTORS)), torch.nan))
-    named, strong, _ = encoder.told(encoder(frames, mask))
+    nothing = torch.full((2, len(FACTORS)), torch.nan)
+    alone = acoustic.loss(encoder, tokens, emotions, unknown, nothing)
+    named, strong, _ = encoder.told(tokens)
     expected = torch.nn.functional.cross_entropy(named, emotions, label_smoothing=acoustic.SMOOTHING)
     assert float(alone) == pytest.approx(float(expected), rel=1e-5)
-    with_strength = acoustic.loss(encoder, frames, mask, emotions, torch.tensor([1.0, torch.nan]), torch.full((2, len(FACTORS)), torch.nan))
+    with_strength = acoustic.loss(encoder, tokens, emotions, torch.tensor([1.0, torch.nan]), nothing)
     added = acoustic.WEIGHTS["intensity"] * float((strong[0] - 1.0).square())
     assert float(with_strength - alone) == pytest.approx(added, rel=1e-4, abs=1e-6)
 
@@ -259,3 +261,31 @@ def test_a_checkpoint_reads_back_and_one_without_its_second_ear_is_refused(reaso
         save_file({n: w for n, w in weights.items() if not n.startswith(branch)}, folder / "model.safetensors", metadata={"format": "pt"})
         with pytest.raises(zoo.UnknownModel, match=f"weights of its {branch.split('.')[0]} are missing"):
             zoo.load(folder)
+
+
+def test_it_is_adapted_to_real_speakers_by_moving_the_ear_alone(
+    make_tiny: Callable[..., Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Speakers of whom the emotion alone is known; what reads the encoder stays as it was."""
+    monkeypatch.setattr(zoo, "SIZES", {**zoo.SIZES, **SMALL})
+    model, processor = zoo.with_acoustic(*make_tiny(tone_tokens=2, encoder_folder=f"../{zoo.ENCODER}"), dropout=0.0)
+    draw = np.random.default_rng(3)
+    voices = [replace(u, speaker=f"s{i // 6}") for i, u in enumerate(planted(24, draw=draw, known=False))]
+    model.acoustic_encoder.standardise(np.concatenate(acoustic.of_recordings(voices, progress=False).frames))
+    run.save(model, processor, tmp_path / "start")
+    stored = features.encode(voices, model, processor, tmp_path / "features", progress=False)
+    monkeypatch.setattr(adapt_acoustic, "BATCH", 8)
+    monkeypatch.setattr(adapt_acoustic, "LEARNING_RATE", 3e-3)
+    rows = adapt_acoustic.adapt(
+        str(tmp_path / "start"), voices, [{"s0", "s1"}, {"s2", "s3"}], stored=stored, folder=tmp_path / "adapted",
+        device=Device("cpu", torch.float32, "test"), scale=0.2, progress=False,
+    )  # fmt: skip
+    value = {row["measure"]: row["value"] for row in rows}
+    assert value["balanced_accuracy, readout"] >= 0.9 > value["balanced_accuracy, readout before"]
+    before, after = (zoo.load(tmp_path / where)[0].state_dict() for where in ("start", "adapted/fold-1"))
+    changed = {n.split(".")[0] for n in before if not torch.equal(before[n], after[n])}
+    assert changed == {"acoustic_encoder"}
+    assert torch.equal(before["acoustic_encoder.emotion.weight"], after["acoustic_encoder.emotion.weight"])
+    unknown = [replace(voices[0], emotion="boredom")]
+    with pytest.raises(TrainingError, match="the seven emotions only"):
+        adapt_acoustic.adapt("x", unknown, [], stored=stored, folder=tmp_path, device=Device("cpu", torch.float32, "test"))

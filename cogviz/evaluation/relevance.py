@@ -1,4 +1,4 @@
-"""Does a thought speak for the emotion that it names? Its claims about the sound against how that emotion sounds, its reasons against those given for it.
+"""Does a thought speak for the emotion that it names? Its claims about the sound against how that emotion sounds, its reasons against those for it.
 
 Groundedness asks whether a thought is true of this recording; relevance, whether it has to do with its own conclusion (arXiv 2506.06820 has a judge
 rate both). The same for EIPS chains and for explanations in free words.

@@ -89,7 +89,7 @@ def against_neutral(utterances: Sequence[Utterance], values: np.ndarray) -> np.n
         if u.emotion == "neutral" and np.isfinite(values[i]).all():
             same[u.speaker, u.sentence].append(i)
             speaker[u.speaker].append(i)
-    means = {key: values[rows].mean(axis=0) for key, rows in {**same, **speaker}.items()}
+    means: dict[object, np.ndarray] = {key: values[rows].mean(axis=0) for key, rows in (*same.items(), *speaker.items())}
     nothing = np.full(values.shape[1], np.nan)
     own = [means.get((u.speaker, u.sentence), means.get(u.speaker, nothing)) for u in utterances]
     return values - np.array(own).reshape(values.shape)

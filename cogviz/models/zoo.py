@@ -220,13 +220,14 @@ def _assemble(
     model.generation_config.update(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, suppress_tokens=[config.audio_token_id]
     )
+    more: dict[str, Any] = {"template": template} if template else {}
     processor = CogAudioProcessor(
         WhisperFeatureExtractor(feature_size=80),
         tokenizer,
         tone_tokens=config.tone_tokens,
         audio_token=audio_token,
         spoken=config.spoken,
-        **({"template": template} if template else {}),
+        **more,
     )
     return model, processor
 

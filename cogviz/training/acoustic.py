@@ -6,7 +6,7 @@ On synthetic speech all three are known, on real speech the emotion alone. Small
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,9 +97,13 @@ def fit(
     learning_rate: float = 2e-3,
     seed: int = 0,
     bf16: bool = False,
+    aside: Callable[[Tensor, Tensor], Tensor] | None = None,
     progress: bool = True,
 ) -> Curve:
     """Train the encoder in place and return its curve: [{step, loss, learning_rate, seconds}]. It is standardised by `voices` where it is fresh.
+
+    Args:
+        bf16: multiply in bf16. aside: a further loss, of the tokens (B, K, W) and the emotions (B,).
 
     Raises:
         TrainingError: the loss is not finite.
@@ -112,7 +116,8 @@ def fit(
         some = range(0, len(voices.frames), max(1, len(voices.frames) // 3000))
         encoder.standardise(np.concatenate([np.asarray(voices.frames[i], dtype=np.float32) for i in some]), known)
     encoder.train()
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=learning_rate, weight_decay=0.05, betas=(0.9, 0.98))
+    learning = [weight for weight in encoder.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=learning_rate, weight_decay=0.05, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(steps, 2), pct_start=0.1)
     lengths = np.array([len(f) for f in voices.frames])
     curve: Curve = []
@@ -127,14 +132,16 @@ def fit(
         longest = max(map(len, heard))
         frames = torch.from_numpy(padded(heard, longest)).to(device)
         mask = torch.arange(longest)[None] < torch.as_tensor([len(h) for h in heard])[:, None]
-        labels = (torch.as_tensor(x[chosen], device=device) for x in (voices.emotions, voices.intensities, voices.factors))
+        labels = [torch.as_tensor(x[chosen], device=device) for x in (voices.emotions, voices.intensities, voices.factors)]
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            found = loss(encoder, frames, mask.to(device), *labels)
+            tokens = encoder(frames, mask.to(device))
+            found = loss(encoder, tokens, *labels)
+            found = found if aside is None else found + aside(tokens, labels[0])
         if not torch.isfinite(found):
             raise TrainingError(f"the loss of the acoustic encoder became {float(found)} at step {step}; lower learning_rate")
         optimizer.zero_grad()
         found.backward()
-        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         schedule.step()
         losses.append(float(found.detach()))
@@ -146,9 +153,9 @@ def fit(
     return curve
 
 
-def loss(encoder: AcousticEncoder, frames: Tensor, mask: Tensor, emotions: Tensor, intensities: Tensor, factors: Tensor) -> Tensor:
-    """Return the weighted sum of the three losses; what nobody annotated (NaN) counts for none."""
-    named, strong, moved = encoder.told(encoder(frames, mask))
+def loss(encoder: AcousticEncoder, tokens: Tensor, emotions: Tensor, intensities: Tensor, factors: Tensor) -> Tensor:
+    """Return the weighted sum of the three losses of tokens (B, K, W); what nobody annotated (NaN) counts for none."""
+    named, strong, moved = encoder.told(tokens)
     standard = (factors.float() - encoder.factor_mean) / encoder.factor_spread
     total = WEIGHTS["emotion"] * nn.functional.cross_entropy(named, emotions, label_smoothing=SMOOTHING)
     for weight, told, wanted in ((WEIGHTS["intensity"], strong, intensities.float()), (WEIGHTS["factors"], moved, standard)):

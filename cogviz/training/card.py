@@ -58,8 +58,8 @@ def render(folder: Path) -> str:
     ]  # fmt: skip
     if recipe.get("acoustic"):
         lines.append(
-            f"- Two encoders{f', from {start}' if (start := recipe.get('start')) else ''}: Whisper's for the words, as it was, and an acoustic encoder "
-            "for the voice (log-mel, F0, periodicity and level), trained from scratch on synthetic speech, in place of what Whisper's layers say of it."
+            f"- Two encoders{f', from {start}' if (start := recipe.get('start')) else ''}: Whisper's for the words, as it was, and an "
+            "acoustic encoder for the voice (log-mel, F0, periodicity, level) trained from scratch on synthetic speech, in place of Whisper's layers."
         )
     if recipe.get("targets", "steps") != "steps":
         lines.append(f"- It thinks in free words: {EXPLANATIONS[recipe['targets']]}.")

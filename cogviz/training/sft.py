@@ -153,6 +153,10 @@ def run_stage(
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
         if stage.name == "acoustic":
+            if model.acoustic_encoder is None:
+                raise TrainingError(
+                    "the stage acoustic trains an acoustic encoder, which the model does not have; set acoustic: true in its recipe"
+                )
             voices = acoustic.of_dataset(utterances, pool, stored)
             return acoustic.fit(
                 model.acoustic_encoder,
