@@ -237,6 +237,23 @@ def test_a_model_without_its_voice_says_what_it_needs(reasoner: Pair) -> None:
         processor.from_states([(np.zeros((3, 5, 32), np.float16), np.zeros(5, np.float32))])
 
 
+def test_records_passages_and_attribution_of_its_tokens_work_and_that_of_the_log_mel_is_refused(reasoner: Pair) -> None:
+    """The credit of the voice would go to a log-mel that only the words are heard in."""
+    from cogviz.attribution.gradients import attribute
+
+    listener, voice = CogAudioListener.of(*reasoner), spoken("a", buzz(200))
+    heard = listener.listen([voice], explain=True, progress=False)[0]
+    assert heard.record is not None
+    assert len(heard.record.positions("tone")) == zoo.TOKENS
+    passage = listener.naming([voice])
+    assert torch.isfinite(listener.logits(passage, keep=1)).all()
+    assert listener.respond([voice, voice], ["", "The voice sounds sad."], progress=False)
+    found = attribute(listener, [voice], over="audio", method="gradient_x_input", progress=False)
+    assert np.isfinite(found.values[0]).all()
+    with pytest.raises(ValueError, match="does not hear the log-mel"):
+        attribute(listener, [voice], over="mel", method="gradient_x_input", progress=False)
+
+
 def test_enrolment_is_refused_in_a_sentence(reasoner: Pair) -> None:
     voice = spoken("a", buzz(200))
     with pytest.raises(ValueError, match="cannot be enrolled"):

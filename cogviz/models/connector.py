@@ -58,6 +58,7 @@ class CogAudioConnector(nn.Module):
         if config.acoustic is not None:  # two layers with SiLU, as in arXiv 2506.06820
             inner = int({**SIZES, **config.acoustic}["width"])
             wide = int({**SIZES, **config.acoustic}["hidden"])
+            self.register_buffer("neutral", torch.zeros(self.tone_tokens, inner))
             self.tone = nn.Sequential(nn.Linear(inner, wide), nn.SiLU(), nn.Dropout(TONE_DROPOUT), nn.Linear(wide, self.out))
         elif self.tone_tokens:
             heard = layers if config.layers == "mix" else 1
@@ -109,6 +110,12 @@ class CogAudioConnector(nn.Module):
         share = self.tone_weight.softmax(0) * len(self.tone_weight)
         weight = torch.cat([share.repeat_interleave(2 * states.shape[-1]), share.new_ones(2)])
         return (standard * weight).to(self.tone[1].weight.dtype)
+
+    def plain(self) -> Tensor:
+        """(1, K, H) the tone of the training speakers' neutral speech, in the form that `forward` returns."""
+        neutral = self.neutral[None].to(torch.as_tensor(self.tone[-1].weight).dtype)
+        found: Tensor = self.tone(neutral)
+        return found.unflatten(1, (self.tone_tokens, self.out)) if self.enrols else found
 
     def forward(
         self, states: Tensor, levels: Tensor, mask: Tensor, enrolled: Tensor | None = None, voice: Tensor | None = None

@@ -198,16 +198,19 @@ def measure(
 def remember_neutral(
     model: CogAudioForConditionalGeneration, utterances: Sequence[Utterance], stored: features.Features, *, count: int = 300
 ) -> None:
-    """Store in the connector what the training speakers' neutral speech has in common: where an enrolled voice is moved to."""
-    if not model.connector.enrols:
+    """Store in the connector what the training speakers' neutral speech has in common: where an enrolled voice is moved to, and a tone like any other
+    is measured from."""
+    if not model.connector.tone_tokens:
         return
     neutral = [i for i, u in enumerate(utterances) if u.split == "train" and u.emotion == "neutral"]
     total, chosen = torch.zeros_like(model.connector.neutral), neutral[:: max(1, len(neutral) // count)]
     model.eval()
     with torch.no_grad():
         for i in chosen:
-            states, levels, *_ = (torch.as_tensor(np.array(x), dtype=torch.float32)[None].to(model.device) for x in stored.get(i))
-            total = total + model.enrol(states, levels, torch.ones(levels.shape, device=model.device))[0]
+            states, levels, *voice = (torch.as_tensor(np.array(x), dtype=torch.float32)[None].to(model.device) for x in stored.get(i))
+            mask = torch.ones(levels.shape, device=model.device)
+            heard = model.enrol(states, levels, mask) if model.connector.enrols else model.acoustic_encoder(voice[0], mask)
+            total = total + heard[0]
     if chosen:
         model.connector.neutral.copy_(total / len(chosen))
 
