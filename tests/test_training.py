@@ -416,7 +416,7 @@ def test_packaged_recipes_fit_the_variants_the_plan_and_each_other(name: str) ->
     assert not used & set(run.HELD_OUT)
     assert set(run.HELD_OUT) <= set(parts)
     for stage in plan.stages:
-        assert set(stage.tasks) <= {"transcribe", "name", "reason", "direct"}
+        assert set(stage.tasks) <= {"transcribe", "name", "reason", "direct", "topic"}
 
 
 def test_the_size_dial_scales_steps_and_never_to_none() -> None:

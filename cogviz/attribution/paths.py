@@ -131,9 +131,7 @@ def blank(replay: Replay, utterances: Sequence[Utterance], references: Sequence[
     model = listener.model
     with torch.no_grad():
         if references is None:
-            connector = model.connector
-            plain = connector.tone(connector.neutral[None].to(connector.tone[1].weight.dtype)).unflatten(1, (count, connector.out))
-            tone = model.told(plain).expand(len(found), -1, -1)
+            tone = model.told(model.connector.plain()).expand(len(found), -1, -1)
         else:
             other = listener.naming(references)
             embeds, _, _, _ = model.hear(**other.inputs)

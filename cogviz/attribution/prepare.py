@@ -12,7 +12,7 @@ from torch import Tensor
 from cogviz.attribution.paths import Over, Path, path
 from cogviz.attribution.replay import Replay
 from cogviz.attribution.targets import Question
-from cogviz.models.listener import CogAudioListener
+from cogviz.models.listener import CogAudioListener, kept_states
 from cogviz.models.protocol import Transparent
 from cogviz.utterance import Utterance
 
@@ -42,15 +42,13 @@ def heard_once(listener: Transparent, utterances: Sequence[Utterance], *, with_m
     before = listener.states
     wanted = [u for u in utterances if u.id not in before]
     sound = {}
-    known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    known: dict[str, tuple[np.ndarray, ...]] = {}
     if with_mel or wanted:
         inputs = listener.processor([u.samples for u in (utterances if with_mel else wanted)]).to(listener.model.device)
         mel, mask = inputs["input_features"], inputs["feature_attention_mask"]
         with listener._inference():
             states, real = listener.model.encode(mel, mask)
-        layers, levels = states.float().cpu().numpy(), inputs["audio_levels"].cpu().numpy()
-        for i, (u, n) in enumerate(zip(utterances if with_mel else wanted, real.sum(dim=1).tolist(), strict=True)):
-            known[u.id] = layers[i, :, :n], levels[i, :n]
+        known = {u.id: kept for u, kept in zip(utterances if with_mel else wanted, kept_states(states, real, inputs), strict=True)}
         if with_mel:
             sound = {"input_features": mel, "feature_attention_mask": mask}
     listener.states = {**{u.id: before[u.id] for u in utterances if u.id in before}, **known}
@@ -76,5 +74,7 @@ def remember(listeners: Sequence[CogAudioListener], utterances: Sequence[Utteran
 
 
 def _same_encoder(one: CogAudioListener, other: CogAudioListener) -> bool:
+    if other.processor.acoustic and not one.processor.acoustic:  # it hears more than that
+        return False
     mine, theirs = (x.model.audio_encoder.state_dict() for x in (one, other))
     return mine.keys() == theirs.keys() and all(bool((mine[name] == theirs[name]).all()) for name in mine)

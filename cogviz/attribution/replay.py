@@ -91,6 +91,10 @@ class Replay:
         inputs = self.passage.inputs
         if not hasattr(self.listener.model, "connector") or "audio_levels" not in inputs:
             raise ValueError(f"{self.listener.name}: only a CogAudio model can be followed down to the log-mel; take its audio tokens")
+        if self.listener.model.acoustic_encoder is not None:
+            raise ValueError(
+                f"{self.listener.name}: its second encoder does not hear the log-mel, which would get the credit alone; take its audio tokens"
+            )
         if "input_features" not in inputs:
             raise ValueError("the passage holds no log-mel; make it with `prepare.prepared`")
         return inputs["input_features"], inputs["audio_levels"]

@@ -36,6 +36,14 @@ def add(commands: Any) -> None:
     compact.add_argument("target", type=Path)
     compact.add_argument("--parts", nargs="+", help="only these parts of the dataset (default: all)")
 
+    evidence = command(
+        lime,
+        "evidence",
+        _evidence,
+        "measure what stands out in each voice against the speaker's neutral one (for sound-grounded explanations)",
+    )
+    evidence.add_argument("folder", type=Path, help="dataset folder of `cogviz lime build`")
+
     listening = command(lime, "listening-test", _listening_test, "make a page on which people hear recordings blind and say how they sound")
     listening.add_argument(
         "--data", default="data_samples", help="dataset folder, or ravdess=FOLDER / emodb=FOLDER (default: data_samples)"
@@ -81,6 +89,13 @@ def _compact(options: argparse.Namespace) -> int:
     count = compact(options.folder, options.target, parts=options.parts)
     size = sum(path.stat().st_size for path in options.target.rglob("*") if path.is_file())
     print(f"{options.target}: {count:,} utterances, {size / 1e6:.0f} MB")
+    return 0
+
+
+def _evidence(options: argparse.Namespace) -> int:
+    from cogviz.lime import evidence
+
+    print(evidence.add(options.folder))
     return 0
 
 

@@ -15,8 +15,8 @@ def add(commands: Any) -> None:
     training.add_argument(
         "recipe",
         nargs="+",
-        help="nano- or smol-baseline, -explicit, -implicit, -aligned; two-by-two (what causes the effect); "
-        "ablations (what each part is good for); or a YAML file",
+        help="nano- or smol-baseline, -explicit, -implicit, -aligned, -reasoner; two-by-two (what causes the effect); "
+        "ablations (what each part is good for); reasoner-ablations (that of the second encoder and of grounded explanations); or a YAML file",
     )
     source = training.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, help="dataset folder of `cogviz lime build`")
@@ -46,7 +46,7 @@ def _train(options: argparse.Namespace) -> int:
     from cogviz import device
     from cogviz.plotting import ablations as plotted
     from cogviz.plotting import theme
-    from cogviz.training import ablations, causes, run
+    from cogviz.training import ablations, causes, reasoning, run
 
     chosen = device.choose(options.device)
     print(f"training on {chosen.name}: {chosen.reason}")
@@ -65,6 +65,9 @@ def _train(options: argparse.Namespace) -> int:
             with theme.use():
                 picture = theme.save(plotted.ablations(table), options.output / "ablations.png")
             print(f"{ablations.page(table)}\n\n{options.output / 'ablations.csv'}, {picture}")
+            continue
+        if name == "reasoner-ablations":
+            print(f"{reasoning.page(reasoning.measure(**how, seeds=options.seeds))}\n\n{options.output / 'reasoner.csv'}")
             continue
         folder = run.train(name, **how, seed=options.seed)
         print(f"{name}: {folder} (figures in {folder / 'README.md'})")

@@ -25,6 +25,7 @@ from cogviz.evaluation import (
     information,
     intensities,
     recognisers,
+    relevance,
     removal,
     responses,
     results,
@@ -314,6 +315,17 @@ def _groundedness(s: Subject) -> Any:
     return groundedness.groundedness(pd.concat([table, s.material.measured], axis=1))
 
 
+def _relevance(s: Subject) -> Any:
+    heard = s.listener.listen(s.edited, route="reason", progress=s.progress)
+    thoughts = [relevance.of_answer(h.answer) for h in heard]
+    named = [h.claimed for h in heard]
+    table = s.table(s.edited, named, perception=[t.perceived for t in thoughts], reasons=[t.reasons for t in thoughts])
+    found = relevance.relevance(table)
+    if found.claims is None and found.reasons is None:
+        raise ValueError("no thought claims anything of the sound or gives a reason")
+    return found
+
+
 def _scored(s: Subject) -> pd.DataFrame:
     return s.answers.assign(answer=s.answers.scored)
 
@@ -335,6 +347,7 @@ PARTS: Mapping[str, tuple[str, Callable[[Subject], Any]]] = {
     "response divergence": ("", _divergence),
     "chain faithfulness": ("chain", _faithfulness),
     "groundedness": ("grounded", _groundedness),
+    "relevance": ("relevant", _relevance),
 }
 """Part -> what its rows are called before the measure, and how it is measured."""
 

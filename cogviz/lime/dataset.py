@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cogviz.eips import STEPS, Answer, Chain
+from cogviz.lime import evidence
 from cogviz.lime.plan import BuildError
 from cogviz.utterance import Utterance, Word
 
@@ -103,13 +104,15 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def read(folder: str | Path) -> list[Utterance]:
-    """Return the utterances of a dataset folder; `extra` carries the columns that `Utterance` has no place for.
+    """Return the utterances of a dataset folder; `extra` carries the columns that `Utterance` has no place for, and the `evidence` in the sound where
+    it was measured (`lime.evidence`).
 
     Raises:
         BuildError: no dataset there, or a sound file is missing.
     """
     folder = Path(folder)
     found = []
+    said = evidence.read(folder) or {}
     for row in read_rows(folder):
         path = folder / row["file_name"]
         if not path.is_file():
@@ -119,7 +122,8 @@ def read(folder: str | Path) -> list[Utterance]:
                 corpus="lime",
                 path=path,
                 words=tuple(Word(**word) for word in row["words"]),
-                extra={name: value for name, value in row.items() if name not in _FIELDS},
+                extra={name: value for name, value in row.items() if name not in _FIELDS}
+                | ({"evidence": said[row["id"]]} if row["id"] in said else {}),
                 **{name: row[name] for name in _FIELDS - {"file_name", "words"}},
             )
         )

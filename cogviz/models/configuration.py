@@ -33,6 +33,8 @@ class CogAudioConfig(PreTrainedConfig):
         lora_rank: of the adapters in every linear layer of the language model; 0: none.
         tone_degrees: a readout beside that of the emotion tells how strong it is, as `models.tone` says it (with `tone_words`, the words do).
         thinks: "steps": in the EIPS chain; "freely": in an explanation of its own words.
+        acoustic: sizes of the acoustic encoder (see `acoustic.SIZES`), whose `tone_tokens` tokens tell the tone in place of Whisper's layers; None:
+            there is none.
         encoder_folder: where the frozen encoder's weights lie, relative to the checkpoint; None if they are in the checkpoint itself.
     """
 
@@ -53,6 +55,7 @@ class CogAudioConfig(PreTrainedConfig):
     lora_rank: int = 0
     tone_degrees: bool = False
     thinks: str = "steps"
+    acoustic: dict[str, Any] | None = None
     encoder_folder: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cogviz.models.acoustic import SIZES
 from cogviz.models.configuration import CogAudioConfig
 
 TONE_DROPOUT = 0.2
@@ -53,7 +54,13 @@ class CogAudioConnector(nn.Module):
         self.dropout = nn.Dropout(config.connector_dropout)
         self.tone_tokens = config.tone_tokens
         self.out = out if config.tone_words is None else len(config.tone_words) + 1
-        if self.tone_tokens:
+        self.enrols = bool(self.tone_tokens) and config.acoustic is None
+        if config.acoustic is not None:  # two layers with SiLU, as in arXiv 2506.06820
+            inner = int({**SIZES, **config.acoustic}["width"])
+            wide = int({**SIZES, **config.acoustic}["hidden"])
+            self.register_buffer("neutral", torch.zeros(self.tone_tokens, inner))
+            self.tone = nn.Sequential(nn.Linear(inner, wide), nn.SiLU(), nn.Dropout(TONE_DROPOUT), nn.Linear(wide, self.out))
+        elif self.tone_tokens:
             heard = layers if config.layers == "mix" else 1
             self.tone_weight = nn.Parameter(torch.zeros(heard))
             # Standardised over utterances: what differs between them is small beside what they share, and it is what the tone is made of. Over all
@@ -71,14 +78,14 @@ class CogAudioConnector(nn.Module):
     def train(self, mode: bool = True) -> CogAudioConnector:
         """As every module; what the tone is standardised by does not follow the batch."""
         super().train(mode)
-        if self.tone_tokens:
+        if self.enrols:
             self.tone_norm.eval()
         return self
 
     @property
     def is_standardised(self) -> bool:
         """Whether `standardise` was called."""
-        return not self.tone_tokens or bool(torch.as_tensor(self.tone_norm.num_batches_tracked))
+        return not self.enrols or bool(torch.as_tensor(self.tone_norm.num_batches_tracked))
 
     def standardise(self, heard: Tensor) -> None:
         """Hear how an utterance differs from others from now on: `heard` (N, layers x 2 D + 2) is their `statistics`."""
@@ -104,7 +111,15 @@ class CogAudioConnector(nn.Module):
         weight = torch.cat([share.repeat_interleave(2 * states.shape[-1]), share.new_ones(2)])
         return (standard * weight).to(self.tone[1].weight.dtype)
 
-    def forward(self, states: Tensor, levels: Tensor, mask: Tensor, enrolled: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def plain(self) -> Tensor:
+        """(1, K, H) the tone of the training speakers' neutral speech, in the form that `forward` returns."""
+        neutral = self.neutral[None].to(torch.as_tensor(self.tone[-1].weight).dtype)
+        found: Tensor = self.tone(neutral)
+        return found.unflatten(1, (self.tone_tokens, self.out)) if self.enrols else found
+
+    def forward(
+        self, states: Tensor, levels: Tensor, mask: Tensor, enrolled: Tensor | None = None, voice: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return ((B, T, V) log-probabilities of the token that a frame says (V: those that can be spoken), (B, K, H) embeddings of the tone;
         with the config's `tone_words` (B, K, W + 1) logits of which word each tells, the last for none).
 
@@ -114,12 +129,15 @@ class CogAudioConnector(nn.Module):
             mask: (B, T).
             enrolled: (B, layers x 2 D + 2) `pooled` of a neutral recording by the same speaker: the voice is then heard relative to it, as if it
                 were by a speaker whose neutral speech is the mean of the training speakers' (`neutral`). None: as it is.
+            voice: (B, K, W) tokens of the acoustic encoder, where the model has one.
         """
         states = states.to(torch.as_tensor(self.words[0].weight).dtype)  # encoder layers are kept in half precision
         levels = levels.to(states.dtype)[..., None]
         words = self.words(self.dropout(torch.cat([self.words_mix(states), levels], dim=-1))).float().log_softmax(-1)
         if not self.tone_tokens:
             return words, states.new_zeros(len(states), 0, self.out)
+        if voice is not None:
+            return words, self.tone(voice)
         pooled = self.pooled(states, levels[..., 0], mask)
         if enrolled is not None:
             pooled = pooled - enrolled.to(pooled.dtype) + self.neutral.to(pooled.dtype)

@@ -20,7 +20,7 @@ from cogviz.emotions import EMOTIONS, emotion
 from cogviz.models import zoo
 from cogviz.models.answering import Answering, Inputs, Item
 from cogviz.models.configuration import SAMPLES_PER_FRAME
-from cogviz.models.modeling import CogAudioForConditionalGeneration
+from cogviz.models.modeling import NO_ENROLMENT, CogAudioForConditionalGeneration
 from cogviz.models.packing import packed, take
 from cogviz.models.processing import CogAudioProcessor
 from cogviz.models.protocol import Heard, Listener, Passage, Transparent
@@ -34,6 +34,17 @@ MAX_NEW_TOKENS = 200
 
 PERCEIVES = {"steps": "<thought>[Perception] The voice sounds", "freely": "<thought>The voice sounds"}
 """How a thought begins, by the config's `thinks`; what follows names the emotion."""
+
+
+def kept_states(states: Tensor, mask: Tensor, inputs: Inputs) -> list[tuple[np.ndarray, ...]]:
+    """Return what `CogAudioProcessor.from_states` needs of each recording of a batch: layers, levels, and what an acoustic encoder hears.
+
+    Args:
+        states, mask: of `encode`. inputs: the batch, from the processor.
+    """
+    layers = states.float().cpu().numpy()
+    others = [inputs[name].cpu().numpy() for name in ("audio_levels", "audio_acoustic") if name in inputs]
+    return [(layers[i, :, :n], *(other[i, :n] for other in others)) for i, n in enumerate(mask.sum(dim=1).tolist())]
 
 
 class CogAudioListener(Answering):
@@ -62,7 +73,7 @@ class CogAudioListener(Answering):
         *,
         name: str = "model",
         batch: int | None = None,
-        states: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+        states: Mapping[str, tuple[np.ndarray, ...]] | None = None,
     ) -> CogAudioListener:
         """Wrap a model that is already loaded; `states`: encoder layers and levels by utterance id, where they were computed before."""
         self = cls.__new__(cls)
@@ -73,7 +84,7 @@ class CogAudioListener(Answering):
     def _set(self, model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, name: str, batch: int | None) -> None:
         self.model, self.processor, self.name, self.batch = model, processor, name, batch
         self.begins = ("reason", PERCEIVES[model.config.thinks])
-        self.states: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.states: Mapping[str, tuple[np.ndarray, ...]] = {}
         self._voices: dict[str, Tensor] = {}
 
     @property
@@ -95,7 +106,7 @@ class CogAudioListener(Answering):
         items: Sequence[Item],
         task: str | Sequence[str],
         prefix: str | Sequence[str] = "",
-        states: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+        states: Mapping[str, tuple[np.ndarray, ...]] | None = None,
     ) -> BatchFeature:
         utterances = [item for item in items if isinstance(item, Utterance)]
         if not utterances:
@@ -106,6 +117,8 @@ class CogAudioListener(Answering):
         else:
             inputs = self.processor([u.samples for u in utterances], task, prefix=prefix)
         if any(u.enrolment is not None for u in utterances) and self.model.connector.tone_tokens:
+            if not self.model.connector.enrols:
+                raise ValueError(f"{self.name}: {NO_ENROLMENT}")
             unknown = self.model.connector.neutral.cpu()  # nobody: the voice is heard as it is
             inputs["enrolled"] = torch.stack([unknown if u.enrolment is None else self._voice(u.enrolment) for u in utterances])
         return inputs.to(self.model.device)
@@ -231,7 +244,7 @@ class CogAudioListener(Answering):
 
         return self._in_batches(work, utterances, "responding", progress)
 
-    def _encoded(self, utterances: Sequence[Utterance]) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+    def _encoded(self, utterances: Sequence[Utterance]) -> Mapping[str, tuple[np.ndarray, ...]]:
         """Encoder layers and levels by utterance id, each utterance encoded once; those that were computed before where there are any."""
         different = {u.id: u for u in utterances}
         if all(name in self.states for name in different):
@@ -239,9 +252,7 @@ class CogAudioListener(Answering):
         inputs = self.processor([u.samples for u in different.values()]).to(self.model.device)
         with self._inference():
             states, mask = self.model.encode(inputs["input_features"], inputs["feature_attention_mask"])
-        layers, levels = states.float().cpu().numpy(), inputs["audio_levels"].cpu().numpy()
-        sizes = mask.sum(dim=1).tolist()
-        return {name: (layers[i, :, :n], levels[i, :n]) for i, (name, n) in enumerate(zip(different, sizes, strict=True))}
+        return dict(zip(different, kept_states(states, mask, inputs), strict=True))
 
     def transcribe(self, utterances: Sequence[Utterance], *, progress: bool = True) -> list[str]:
         """The words that the model hears."""

@@ -17,6 +17,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from cogviz.emotions import EMOTIONS
+from cogviz.models.acoustic import AcousticEncoder
 from cogviz.models.configuration import CogAudioConfig
 from cogviz.models.connector import CogAudioConnector
 from cogviz.models.encoder import encode_layers
@@ -31,6 +32,12 @@ ATTRIBUTES = 0.5
 
 MISHEARD = 0.05
 """Share of the frames that say another token, drawn at random, in training: unknown sentences are heard with more errors than known ones."""
+
+
+NO_ENROLMENT = (
+    "a model with an acoustic encoder hears a voice as it is; it cannot be enrolled with a neutral recording (leave --neutral out)"
+)
+"""Why such a model refuses one."""
 
 
 class CogAudioPreTrainedModel(PreTrainedModel):
@@ -49,12 +56,13 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
     """Audio and text in, text out.
 
     Audio comes as log-mels (`input_features` with `feature_attention_mask`) or as encoder layers computed before (`audio_states` with
-    `audio_mask`); `audio_levels` belongs to both.
+    `audio_mask`); `audio_levels` belongs to both, and so does `audio_acoustic` where the config has an acoustic encoder.
     """
 
     def __init__(self, config: CogAudioConfig) -> None:
         super().__init__(config)
         self.audio_encoder = WhisperEncoder(config.audio_config)
+        self.acoustic_encoder = None if config.acoustic is None else AcousticEncoder(config.acoustic, tokens=config.tone_tokens)
         self.connector = CogAudioConnector(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         if config.text_backbone is not None:
@@ -159,7 +167,10 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> CogAudioForConditionalGeneration:
         """Load as transformers does, and the frozen encoder from the folder that the config names."""
-        model = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model, loading = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        for branch in ("acoustic_encoder", "connector"):
+            if missing := sorted(name for name in loading["missing_keys"] if name.startswith(f"{branch}.")):
+                raise OSError(f"the weights of its {branch} are missing ({len(missing)} of them, as {missing[0]})")
         if model.config.encoder_folder is not None:
             from safetensors.torch import load_file
 
@@ -196,8 +207,10 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         audio_levels: Tensor,
         audio_mask: Tensor,
         enrolled: Tensor | None = None,
+        audio_acoustic: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Put the audio in place of the placeholders. `enrolled`: what `enrol` returns, for each row.
+        """Put the audio in place of the placeholders. `enrolled`: what `enrol` returns, for each row. `audio_acoustic`: (B, T, 4 x 44) what an
+        acoustic encoder hears, where the model has one.
 
         Returns:
             (B, S, H) embeddings; (B, S) attention mask, 0 where a frame holds no new word (see `spoken`); (B, T, V) log-probabilities of the
@@ -208,7 +221,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         """
         mask = audio_mask.bool()
         table = self._table()
-        words, tone = self.connector(audio_states, audio_levels, mask, enrolled)
+        words, tone = self.connector(audio_states, audio_levels, mask, enrolled, self.voice(audio_acoustic, mask))
         blank = self.config.audio_token_id
         chances = words.index_fill(-1, torch.tensor([blank], device=words.device), float("-inf")).softmax(-1).to(table.dtype)
         said = (chances.flatten(0, 1) @ table).unflatten(0, mask.shape)  # one product: in batches the table would be copied for every row
@@ -223,8 +236,27 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         kept = attention_mask.masked_scatter(input_ids == blank, spoken[there].to(attention_mask.dtype))
         return embeds, kept, words
 
+    def voice(self, audio_acoustic: Tensor | None, audio_mask: Tensor) -> Tensor | None:
+        """(B, K, W) tokens of the acoustic encoder; None where the model has none.
+
+        Raises:
+            ValueError: it has one and is given nothing to hear.
+        """
+        if self.acoustic_encoder is None:
+            return None
+        if audio_acoustic is None:
+            raise ValueError("this model has an acoustic encoder, which needs audio_acoustic; build it with the processor")
+        found: Tensor = self.acoustic_encoder(audio_acoustic, audio_mask)
+        return found
+
     def enrol(self, audio_states: Tensor, audio_levels: Tensor, audio_mask: Tensor) -> Tensor:
-        """Return (B, K) what a neutral recording says of its speaker's voice, to be given as `enrolled` with other recordings of theirs."""
+        """Return (B, K) what a neutral recording says of its speaker's voice, to be given as `enrolled` with other recordings of theirs.
+
+        Raises:
+            ValueError: the model has an acoustic encoder, which knows no enrolment.
+        """
+        if not self.connector.enrols:
+            raise ValueError(NO_ENROLMENT)
         return self.connector.pooled(audio_states, audio_levels, audio_mask.bool())
 
     def tone_scores(self, tone: Tensor) -> Tensor:
@@ -294,6 +326,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         audio_states: Tensor | None = None,
         audio_mask: Tensor | None = None,
         audio_levels: Tensor | None = None,
+        audio_acoustic: Tensor | None = None,
         enrolled: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Any = None,
@@ -320,10 +353,11 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         reinforcement needs no more, and of a large vocabulary it is little.
         """
         if input_ids is None and ctc_labels is not None:
-            words, _ = self.connector(audio_states, audio_levels, torch.as_tensor(audio_mask).bool())
+            heard = torch.as_tensor(audio_mask).bool()
+            words, _ = self.connector(audio_states, audio_levels, heard, voice=self.voice(audio_acoustic, heard))
             return CausalLMOutputWithPast(loss=self._ctc(words, torch.as_tensor(audio_mask), ctc_labels))
         if input_ids is None and tone_labels is not None:
-            return CausalLMOutputWithPast(loss=self._attributes(audio_states, audio_levels, audio_mask, tone_labels))
+            return CausalLMOutputWithPast(loss=self._attributes(audio_states, audio_levels, audio_mask, audio_acoustic, tone_labels))
         aside: Tensor | float = 0.0
         if frame_tokens is not None and input_ids is not None:
             inputs_embeds, input_ids = self.simulate(input_ids, frame_tokens, tone_classes), None
@@ -337,13 +371,14 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
                 audio_states=audio_states,
                 audio_mask=audio_mask,
                 audio_levels=audio_levels,
+                audio_acoustic=audio_acoustic,
                 enrolled=enrolled,
             )
             input_ids = None
             if ctc_labels is not None:
                 aside = self._ctc(words, audio_mask, ctc_labels)
             if tone_labels is not None:
-                aside = aside + ATTRIBUTES * self._attributes(audio_states, audio_levels, audio_mask, tone_labels)
+                aside = aside + ATTRIBUTES * self._attributes(audio_states, audio_levels, audio_mask, audio_acoustic, tone_labels)
         if labels is not None and (self.training or temperature is not None):
             if audio_given and inputs_embeds is not None and attention_mask is not None:
                 order = packed(attention_mask)
@@ -399,7 +434,8 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
         if levels is None or mask is None:
             raise ValueError("audio needs audio_levels (and audio_states need audio_mask); build them with the processor")
         attention_mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        return *self.embed(input_ids, attention_mask, states, levels, mask, audio.get("enrolled")), mask
+        heard = self.embed(input_ids, attention_mask, states, levels, mask, audio.get("enrolled"), audio.get("audio_acoustic"))
+        return *heard, mask
 
     def _ctc(self, words: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
         """CTC (Graves et al. 2006), mean per token; the placeholder of the audio is the blank."""
@@ -408,9 +444,12 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
             words.transpose(0, 1), labels.clamp(min=0), mask.sum(dim=1), lengths, blank=self.config.audio_token_id, zero_infinity=True
         )
 
-    def _attributes(self, states: Tensor | None, levels: Tensor | None, mask: Tensor | None, labels: Tensor) -> Tensor:
+    def _attributes(
+        self, states: Tensor | None, levels: Tensor | None, mask: Tensor | None, acoustic: Tensor | None, labels: Tensor
+    ) -> Tensor:
         """Cross-entropy of what the tone says with `tone_labels` (see `forward`)."""
-        _, tone = self.connector(states, levels, torch.as_tensor(mask).bool())
+        heard = torch.as_tensor(mask).bool()
+        _, tone = self.connector(states, levels, heard, voice=self.voice(acoustic, heard))
         if self.config.tone_words is not None:
             return nn.functional.cross_entropy(tone.flatten(0, 1).float(), labels.flatten(), label_smoothing=SMOOTHING)
         if labels.ndim == 1:
@@ -431,7 +470,7 @@ class CogAudioForConditionalGeneration(CogAudioPreTrainedModel, GenerationMixin)
 
     def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
         """Generate as transformers does; the audio is heard once, before the first token."""
-        names = ("input_features", "feature_attention_mask", "audio_states", "audio_mask", "audio_levels", "enrolled")
+        names = ("input_features", "feature_attention_mask", "audio_states", "audio_mask", "audio_levels", "audio_acoustic", "enrolled")
         audio = {name: value for name in names if (value := kwargs.pop(name, None)) is not None}
         if not audio:
             return super().generate(inputs, **kwargs)

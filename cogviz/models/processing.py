@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from transformers import BatchFeature, ProcessorMixin
 
 from cogviz.audio import RATE, without_silence
+from cogviz.models.acoustic import acoustic_frames
 from cogviz.models.configuration import POOL, SAMPLES_PER_FRAME
 
 PROMPTS = {
@@ -42,6 +43,11 @@ def frame_levels(samples: np.ndarray, frames: int) -> np.ndarray:
     return np.clip((10 * np.log10(power + 1e-9) + 40) / 20, -2, 2).astype(np.float32)
 
 
+def padded(rows: Sequence[np.ndarray], frames: int) -> np.ndarray:
+    """(B, frames, W) float32 rows (T, W) of at most so many frames, zeros behind them."""
+    return np.stack([np.pad(np.asarray(row, dtype=np.float32), ((0, frames - len(row)), (0, 0))) for row in rows])
+
+
 class CogAudioProcessor(ProcessorMixin):
     """Feature extractor and tokenizer of a CogAudio model.
 
@@ -52,6 +58,7 @@ class CogAudioProcessor(ProcessorMixin):
         template: the prompt around {audio} and {prompt}.
         audio_token: the placeholder that audio embeddings replace.
         spoken: as in the model's config.
+        acoustic: also make what an acoustic encoder hears (see `models.acoustic`).
     """
 
     def __init__(
@@ -62,9 +69,10 @@ class CogAudioProcessor(ProcessorMixin):
         template: str = "<|user|>{audio}{prompt}<|assistant|>",
         audio_token: str = AUDIO_TOKEN,
         spoken: int | None = None,
+        acoustic: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.tone_tokens, self.audio_token, self.spoken = tone_tokens, audio_token, spoken
+        self.tone_tokens, self.audio_token, self.spoken, self.acoustic = tone_tokens, audio_token, spoken, acoustic
         self.template = template
         super().__init__(feature_extractor, tokenizer, **kwargs)
 
@@ -124,7 +132,11 @@ class CogAudioProcessor(ProcessorMixin):
             prefix: the beginning of the answer, to be continued; one for all or one each.
 
         Returns:
-            input_ids, attention_mask (left-padded), input_features (B, mels, F), feature_attention_mask (B, F), audio_levels (B, T).
+            input_ids, attention_mask (left-padded), input_features (B, mels, F), feature_attention_mask (B, F), audio_levels (B, T); for an
+            acoustic encoder audio_acoustic (B, T, 4 x 44), too.
+
+        Raises:
+            NoVoice: an acoustic encoder is to hear a recording without a voiced frame.
         """
         clips = [without_silence(c) for c in ([audio] if isinstance(audio, np.ndarray) and audio.ndim == 1 else audio)]
         mels = [self.mel(clip) for clip in clips]
@@ -139,11 +151,13 @@ class CogAudioProcessor(ProcessorMixin):
             "feature_attention_mask": np.stack([np.arange(longest) < m.shape[1] for m in mels]).astype(np.int64),
             "audio_levels": np.stack([frame_levels(c, frames) for c in clips]),
         }
+        if self.acoustic:
+            data["audio_acoustic"] = padded([acoustic_frames(c, n - self.tone_tokens) for c, n in zip(clips, counts, strict=True)], frames)
         return BatchFeature(data, tensor_type=kwargs.get("return_tensors", "pt"))
 
     def from_states(
         self,
-        clips: Sequence[tuple[np.ndarray, np.ndarray]],
+        clips: Sequence[tuple[np.ndarray, ...]],
         task: str | Sequence[str] = "reason",
         *,
         prefix: str | Sequence[str] = "",
@@ -152,19 +166,30 @@ class CogAudioProcessor(ProcessorMixin):
         """Build the model's input from encoder layers that were computed before.
 
         Args:
-            clips: ((L + 1, T, D) pooled encoder layers, (T,) levels) of each recording.
+            clips: ((L + 1, T, D) pooled encoder layers, (T,) levels) of each recording, and for an acoustic encoder (T, 4 x 44) `acoustic_frames`.
             task, prefix: as in `__call__`.
 
         Returns:
-            input_ids, attention_mask (left-padded), audio_states (B, L + 1, T, D), audio_mask (B, T), audio_levels (B, T).
+            input_ids, attention_mask (left-padded), audio_states (B, L + 1, T, D), audio_mask (B, T), audio_levels (B, T); audio_acoustic
+            (B, T, 4 x 44) for an acoustic encoder.
+
+        Raises:
+            ValueError: there is nothing for the acoustic encoder.
         """
-        tokens = self.prompts([s.shape[1] + self.tone_tokens for s, _ in clips], task, prefix)
-        frames = max(s.shape[1] for s, _ in clips)
+        states, all_levels = [c[0] for c in clips], [c[1] for c in clips]
+        tokens = self.prompts([s.shape[1] + self.tone_tokens for s in states], task, prefix)
+        frames = max(s.shape[1] for s in states)
         data = {
             "input_ids": tokens["input_ids"],
             "attention_mask": tokens["attention_mask"],
-            "audio_states": np.stack([np.pad(s.astype(np.float32), ((0, 0), (0, frames - s.shape[1]), (0, 0))) for s, _ in clips]),
-            "audio_mask": np.stack([np.arange(frames) < s.shape[1] for s, _ in clips]),
-            "audio_levels": np.stack([np.pad(level, (0, frames - len(level))) for _, level in clips]).astype(np.float32),
+            "audio_states": np.stack([np.pad(s.astype(np.float32), ((0, 0), (0, frames - s.shape[1]), (0, 0))) for s in states]),
+            "audio_mask": np.stack([np.arange(frames) < s.shape[1] for s in states]),
+            "audio_levels": np.stack([np.pad(level, (0, frames - len(level))) for level in all_levels]).astype(np.float32),
         }
+        if self.acoustic:
+            if any(len(c) < 3 for c in clips):
+                raise ValueError(
+                    "this model has an acoustic encoder; keep its frames beside the encoder layers (`features.encode` with its processor)"
+                )
+            data["audio_acoustic"] = padded([c[2] for c in clips], frames)
         return BatchFeature(data, tensor_type=kwargs.get("return_tensors", "pt"))

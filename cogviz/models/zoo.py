@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from cogviz.models import backbones, tone
+from cogviz.models.acoustic import SIZES, TOKENS
 from cogviz.models.configuration import CogAudioConfig
 from cogviz.models.convert import WeightsError
 from cogviz.models.modeling import CogAudioForConditionalGeneration
@@ -32,11 +33,13 @@ VARIANTS = {
     "nano-explicit": "stage I: explicit EIPS chains on LIME",
     "nano-implicit": "stage II: reasoning and direct route mixed, the chain internalised",
     "nano-aligned": "stage III: DR-SAPO on both routes: CogAudio-LLM",
+    "nano-reasoner": "speech emotion reasoning: an acoustic encoder beside Whisper's, explanations grounded in the sound",
     "nano-ieat": "injected emotional-attribution thinking: it teaches itself what to answer, and says how that is to be spoken",
     "smol-baseline": "an ordinary audio language model on SmolLM2-135M-Instruct, as nano-baseline",
     "smol-explicit": "stage I on SmolLM2-135M-Instruct with adapters: explicit EIPS chains on LIME",
     "smol-implicit": "stage II of smol: reasoning and direct route mixed, the chain internalised",
     "smol-aligned": "stage III of smol: DR-SAPO on both routes",
+    "smol-reasoner": "speech emotion reasoning on SmolLM2-135M-Instruct, as nano-reasoner",
     "smol-ieat": "injected emotional-attribution thinking on SmolLM2-135M-Instruct, as nano-ieat",
 }
 
@@ -159,6 +162,37 @@ def new_smol(*, layers: str = "mix", seed: int = 0) -> tuple[CogAudioForConditio
     return model, processor
 
 
+def with_acoustic(
+    model: CogAudioForConditionalGeneration, processor: CogAudioProcessor, *, seed: int = 0, **sizes: Any
+) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
+    """Return a model that hears the voice through a fresh acoustic encoder and connector; its words and its language model are those of `model`.
+
+    Args:
+        sizes: of the encoder, where they differ from `acoustic.SIZES`.
+    """
+    import torch
+
+    config = CogAudioConfig.from_dict({**model.config.to_dict(), "acoustic": {**SIZES, **sizes}, "tone_tokens": TOKENS})
+    torch.manual_seed(seed)
+    with without_bars():
+        heard = CogAudioForConditionalGeneration(config)
+    old = {n: w for n, w in model.state_dict().items() if not n.startswith(("connector.tone", "connector.neutral", "tone_head."))}
+    heard.load_state_dict(old, strict=False)
+    heard.audio_encoder.requires_grad_(False)
+    heard.train_language_model(True)
+    heard.generation_config = model.generation_config
+    listens = CogAudioProcessor(
+        processor.feature_extractor,
+        processor.tokenizer,
+        tone_tokens=TOKENS,
+        template=processor.template,
+        audio_token=processor.audio_token,
+        spoken=processor.spoken,
+        acoustic=True,
+    )
+    return heard.eval(), listens
+
+
 def _assemble(
     text: PreTrainedConfig,
     tokenizer: PreTrainedTokenizerFast,
@@ -188,13 +222,14 @@ def _assemble(
     model.generation_config.update(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, suppress_tokens=[config.audio_token_id]
     )
+    more: dict[str, Any] = {"template": template} if template else {}
     processor = CogAudioProcessor(
         WhisperFeatureExtractor(feature_size=80),
         tokenizer,
         tone_tokens=config.tone_tokens,
         audio_token=audio_token,
         spoken=config.spoken,
-        **({"template": template} if template else {}),
+        **more,
     )
     return model, processor
 

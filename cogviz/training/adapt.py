@@ -28,7 +28,7 @@ from cogviz.emotions import EMOTIONS, emotion
 from cogviz.models import zoo
 from cogviz.models.listener import CogAudioListener
 from cogviz.statistics import balanced_accuracy
-from cogviz.training import adapt_encoder, adapt_tone, features, run
+from cogviz.training import adapt_acoustic, adapt_encoder, adapt_tone, features, run
 from cogviz.training.data import TrainingError
 
 if TYPE_CHECKING:
@@ -122,6 +122,18 @@ def adapt(
     model, processor = zoo.load(name)
     _ready(model, device)
     stored = features.encode(utterances, model, processor, folder / "features", bf16=device.mixed)
+    if model.acoustic_encoder is not None:
+        if own_labels or encoder:
+            raise TrainingError(
+                f"{name} hears the voice through its acoustic encoder, which is adapted alone; leave --own-labels and --encoder out"
+            )
+        what = f"{corpus}, {len({u.emotion for u in utterances})} labels, {count} folds"
+        found = adapt_acoustic.adapt(
+            name, utterances, folds(utterances, count, seed=seed), stored=stored, folder=folder, device=device, scale=scale, seed=seed, data=what
+        )  # fmt: skip
+        rows = [row | {"settings": settings} for row in found]
+        (folder / "adapted.json").write_text(json.dumps(rows, indent=1))
+        return rows
     parts = [folder / f"fold-{number}" for number in range(1, count + 1)]
     if not all((part / "said.json").exists() for part in parts):
         before = CogAudioListener.of(model, processor, name=Path(name).name, batch=64, states=stored.by_id())

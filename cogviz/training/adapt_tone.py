@@ -64,7 +64,7 @@ def pooled(model: CogAudioForConditionalGeneration, stored: Features) -> Tensor:
     rows = []
     with torch.no_grad():
         for i in range(len(stored)):
-            states, levels = (torch.as_tensor(np.array(x), dtype=torch.float32, device=model.device)[None] for x in stored.get(i))
+            states, levels, *_ = (torch.as_tensor(np.array(x), dtype=torch.float32, device=model.device)[None] for x in stored.get(i))
             rows.append(model.enrol(states, levels, torch.ones(levels.shape, device=model.device))[0])
     return torch.stack(rows)
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cogviz.lime.explanations import EXPLANATIONS
 from cogviz.models.zoo import VARIANTS
 
 ENCODER = """# Whisper tiny.en, encoder only
@@ -55,15 +56,24 @@ def render(folder: Path) -> str:
         f"- Trained in {(minutes := round(run['seconds'] / 60))} minute{'s' * (minutes != 1)}, {memory(run)} "
         f"({run['device']}); cogviz {run['cogviz']}, torch {run['torch']}, seed {recipe['seed']}, size dial {recipe['scale']:g}.",
     ]  # fmt: skip
+    if recipe.get("acoustic"):
+        lines.append(
+            f"- Two encoders{f', from {start}' if (start := recipe.get('start')) else ''}: Whisper's for the words, as it was, and an "
+            "acoustic encoder for the voice (log-mel, F0, periodicity, level) trained from scratch on synthetic speech, in place of Whisper's layers."
+        )
+    if recipe.get("targets", "steps") != "steps":
+        lines.append(f"- It thinks in free words: {EXPLANATIONS[recipe['targets']]}.")
     for stage in recipe["stages"]:
         tasks = ", ".join(f"{k} {v:g}" for k, v in stage["tasks"].items())
-        new = f" {stage['unfamiliar']:.0%} of the sentences put together anew." if stage.get("unfamiliar") else ""
+        alone = "acoustic encoder only" if stage["name"] == "acoustic" else "connector only"
+        new = " Words and voice taking turns: the other branch is frozen, but in the last fifth." if stage.get("alternate") else ""
+        new += f" {stage['unfamiliar']:.0%} of the sentences put together anew." if stage.get("unfamiliar") else ""
         new += " It teaches itself the response: the teacher reads the words, and is told emotion and cause." if stage.get("distil") else ""
         new += " The response says how it is to be spoken." if stage.get("speaks") else ""
         lines.append(
             f"- Stage `{stage['name']}`: {round(stage['steps'] * recipe['scale'])} steps of {stage['batch']}, "
             + (
-                f"parts {', '.join(stage['parts'])}, {f'tasks {tasks}' if tasks else 'connector only'}."
+                f"parts {', '.join(stage['parts'])}, {f'tasks {tasks}' if tasks else alone}."
                 if stage["parts"]
                 else f"text only{f', tasks {tasks}' if tasks else ''}."
             )

@@ -17,7 +17,8 @@ from cogviz.lime.annotate import annotate
 from cogviz.lime.explanations import explain
 from cogviz.lime.sentences import Sentence
 from cogviz.models import tone
-from cogviz.models.processing import CogAudioProcessor
+from cogviz.models.acoustic import moved
+from cogviz.models.processing import CogAudioProcessor, padded
 from cogviz.training.features import Features
 from cogviz.training.spliced import Splice, Splicer
 from cogviz.utterance import Utterance
@@ -168,15 +169,17 @@ class Examples(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         example = self.examples[index]
         utterance = self.utterances[example.utterance]
-        states, levels = self.features.get(example.utterance)
+        heard = self.features.get(example.utterance)
         splice = self._splice(index)
         if splice is not None:
             others = self.features.get(splice.second)
-            states, levels = splice.join(states, others[0], axis=1), splice.join(levels, others[1], axis=0)
+            heard = tuple(splice.join(one, two, axis=axis) for one, two, axis in zip(heard, others, (1, 0, 0), strict=False))
         text, answer = self._wanted(index, splice)
-        if self.augment:
-            levels = levels + np.random.default_rng((self.seed, index)).normal(0, GAIN_DB / 20)
+        gain = float(np.random.default_rng((self.seed, index)).normal(0, GAIN_DB / 20)) if self.augment else 0.0
+        states, levels = heard[0], heard[1] + gain
         row: dict[str, Any] = {"states": states, "levels": levels}
+        if len(heard) > 2:
+            row["acoustic"] = moved(heard[2], gain)
         if self.learn == "tone":
             return {**row, "tone": self._tone(utterance)}
         if self.attributes:
@@ -236,6 +239,8 @@ def collate(rows: Sequence[dict[str, Any]], *, pad: int, learn: str = "answer") 
         "audio_levels": torch.from_numpy(levels),
         "audio_mask": torch.from_numpy(mask),
     }
+    if "acoustic" in rows[0]:
+        audio["audio_acoustic"] = torch.from_numpy(padded([r["acoustic"] for r in rows], frames))
     if "tone" in rows[0]:
         audio["tone_labels"] = torch.tensor([r["tone"] for r in rows])
     if learn == "tone":

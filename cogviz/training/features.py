@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from cogviz.audio import without_silence
+from cogviz.models import acoustic
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor, frame_levels, pooled_frames
 from cogviz.utterance import Utterance
@@ -37,22 +38,25 @@ class Features:
         levels: (frames,) float32, (dBFS + 40) / 20.
         starts: (utterances + 1,) first frame of each.
         ids: utterance ids, in order.
+        acoustic: (frames, 4 x 44) float16, memory-mapped, what an acoustic encoder hears; None where the model has none.
     """
 
     states: np.ndarray
     levels: np.ndarray
     starts: np.ndarray
     ids: list[str]
+    acoustic: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def get(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return ((L + 1, T, D) float16, (T,) float32) of one utterance."""
+    def get(self, index: int) -> tuple[np.ndarray, ...]:
+        """Return ((L + 1, T, D) float16, (T,) float32) of one utterance, and (T, 4 x 44) float16 where an acoustic encoder hears, too."""
         span = slice(self.starts[index], self.starts[index + 1])
-        return self.states[span].transpose(1, 0, 2), self.levels[span]
+        found = self.states[span].transpose(1, 0, 2), self.levels[span]
+        return found if self.acoustic is None else (*found, self.acoustic[span])
 
-    def by_id(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+    def by_id(self) -> Mapping[str, tuple[np.ndarray, ...]]:
         """View by utterance id; nothing is copied before it is asked for."""
         return _ById(self)
 
@@ -61,11 +65,11 @@ class Features:
         return np.diff(self.starts)
 
 
-class _ById(Mapping[str, tuple[np.ndarray, np.ndarray]]):
+class _ById(Mapping[str, tuple[np.ndarray, ...]]):
     def __init__(self, features: Features) -> None:
         self.features, self.index = features, {name: i for i, name in enumerate(features.ids)}
 
-    def __getitem__(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, name: str) -> tuple[np.ndarray, ...]:
         return self.features.get(self.index[name])
 
     def __iter__(self) -> Iterator[str]:
@@ -130,7 +134,26 @@ def encode(
     about = json.loads(index.read_text())
     starts = np.load(folder / "starts.npy")
     stored = np.memmap(folder / "states.f16", dtype=np.float16, mode="r", shape=(int(starts[-1]), *about["shape"]))
-    return Features(states=stored, levels=np.load(folder / "levels.npy"), starts=starts, ids=about["ids"])
+    acoustic = _acoustic(utterances, starts, folder, mark, progress=progress) if processor.acoustic else None
+    return Features(states=stored, levels=np.load(folder / "levels.npy"), starts=starts, ids=about["ids"], acoustic=acoustic)
+
+
+def _acoustic(utterances: Sequence[Utterance], starts: np.ndarray, folder: Path, mark: str, *, progress: bool) -> np.ndarray:
+    """(frames, 4 x 44) float16 what an acoustic encoder hears of all utterances, from `folder` or computed and kept there, beside the layers.
+
+    `mark` is the fingerprint of the layers; what cannot be heard is said with the utterance's id.
+    """
+    index = folder / "acoustic.json"
+    about = {"fingerprint": mark, "layout": acoustic.LAYOUT}
+    shape = (int(starts[-1]), acoustic.WIDTH)
+    if not (index.exists() and json.loads(index.read_text()) == about):
+        index.unlink(missing_ok=True)
+        with open(folder / "acoustic.f16", "wb") as file:
+            for u, frames in zip(tqdm(utterances, desc="voices", disable=not progress, mininterval=5), np.diff(starts), strict=True):
+                heard = acoustic.acoustic_frames(without_silence(u.samples), int(frames), name=u.id)
+                file.write(heard.astype(np.float16).tobytes())
+        index.write_text(json.dumps(about))
+    return np.memmap(folder / "acoustic.f16", dtype=np.float16, mode="r", shape=shape)
 
 
 class _Heard(Dataset):

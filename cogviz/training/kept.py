@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 
@@ -21,9 +22,9 @@ from cogviz.training.recipe import Recipe, Stage
 Curve = list[dict[str, float]]
 
 
-def _asked(stage: Stage) -> dict[str, object]:
+def _asked(stage: Stage) -> dict[str, Any]:
     """The stage's settings; switches that came later and are off leave the name of a stage as it was."""
-    return {name: value for name, value in asdict(stage).items() if value or name not in ("attributes", "distil", "speaks")}
+    return {name: value for name, value in asdict(stage).items() if value or name not in ("attributes", "distil", "speaks", "alternate")}
 
 
 class KeptStages:
@@ -42,8 +43,10 @@ class KeptStages:
         plan = self.plan
         stages = [{**_asked(stage), "seed": plan.seed_of(stage)} for stage in plan.stages[: index + 1]]
         made = {"start": self.start, "size": plan.size, "layers": plan.layers, "vocabulary": plan.vocabulary, "scale": plan.scale}
-        if plan.targets != "steps":
+        if plan.targets != "steps" and any("reason" in stage["tasks"] for stage in stages):
             made["targets"] = plan.targets
+        if plan.acoustic:
+            made["acoustic"] = True
         about = {"cogviz": cogviz.__version__, "data": self.data, "stages": stages, **made}
         return f"{stages[-1]['name']}-{hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]}"
 

@@ -25,8 +25,8 @@ class Stage:
     """One stage of supervised training.
 
     Attributes:
-        name: "hearing" and "tone" (connector only, no tasks), or a name of your own, as "alignment" (stage 0), "explicit" (stage I),
-            "implicit" (stage II).
+        name: "hearing" and "tone" (connector only, no tasks), "acoustic" (its encoder alone), or a name of your own, as "alignment" (stage 0),
+            "explicit" (stage I), "implicit" (stage II).
         parts: parts of the dataset that it trains on; none: text only, with simulated frames (see `cogviz.training.reading`).
         tasks: task -> weight.
         steps, batch: optimizer steps, and examples in each.
@@ -38,6 +38,8 @@ class Stage:
         attributes: the emotion of the voice and how strong it is are learned beside the tasks, from a readout of the tone.
         distil: what to answer is learned from the model that the stage begins with, which is told what it cannot hear (see `training.distil`).
         speaks: the answer says how it is to be spoken (see `lime.style`).
+        alternate: each batch asks about the words (`alternating.SPEECH`) or about the voice, and only that branch and the language model learn from
+            it; all learn in the last fifth of the steps.
         seed: of this stage (and, of the first one, of the fresh weights); None: the recipe's.
     """
 
@@ -53,6 +55,7 @@ class Stage:
     attributes: bool = False
     distil: bool = False
     speaks: bool = False
+    alternate: bool = False
     seed: int | None = None
 
 
@@ -90,6 +93,8 @@ class Recipe:
         size: of a fresh model: "nano" (language model and tokenizer from scratch) or "smol" (adapters in a frozen SmolLM2-135M-Instruct).
         layers: "mix" or "last".
         targets: how it thinks on the reasoning route: in EIPS "steps", or in an explanation of `lime.explanations` (speech only: reading has steps).
+        acoustic: the voice is heard by an acoustic encoder of its own (see `models.acoustic`) and not through Whisper's layers; a fresh one where
+            `start` has none.
         vocabulary: size of the tokenizer of a fresh nano.
         scale: multiplies every number of steps; the one size dial.
     """
@@ -100,6 +105,7 @@ class Recipe:
     size: str = "nano"
     layers: str = "mix"
     targets: str = "steps"
+    acoustic: bool = False
     vocabulary: int = 2048
     seed: int = 0
     scale: float = 1.0
@@ -138,7 +144,7 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     path = Path(name)
     if path.suffix == ".yaml" and path.is_file():
         text = path.read_text(encoding="utf-8")
-    elif str(name) in (*names(), *names("ablations")):
+    elif str(name) in (*names(), *names("ablations"), *names("reasoner")):
         text = (resources.files("cogviz.training") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise RecipeError(f"unknown recipe {str(name)!r}; choose {', '.join(names())}, or the path of a YAML file")
@@ -154,6 +160,8 @@ def read(name: str | Path, **changes: Any) -> Recipe:
     plan: Recipe = replace(_build(Recipe, row, str(name)), **changes)
     if plan.alignment is not None and plan.alignment.similarity not in SIMILARITIES:
         raise RecipeError(f"{name}: unknown similarity {plan.alignment.similarity!r}; choose {', '.join(SIMILARITIES)}")
+    if any(stage.name == "acoustic" for stage in plan.stages) and not plan.acoustic:
+        raise RecipeError(f"{name}: a stage trains an acoustic encoder, but the model has none; set acoustic: true")
     if plan.targets not in TARGETS:
         raise RecipeError(f"{name}: unknown targets {plan.targets!r}; choose {', '.join(TARGETS)}")
     if plan.size not in SIZES:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import resource
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import cogviz
 from cogviz.device import Device
 from cogviz.eips import render
 from cogviz.evaluation import heldout
-from cogviz.lime import dataset
+from cogviz.lime import dataset, evidence
 from cogviz.models import zoo
 from cogviz.models.listener import CogAudioListener
 from cogviz.models.modeling import CogAudioForConditionalGeneration
@@ -48,9 +48,12 @@ def beginning(plan: Recipe, folder: Path) -> Path | None:
 
 def begin(plan: Recipe, utterances: Sequence[Utterance], folder: Path) -> tuple[CogAudioForConditionalGeneration, CogAudioProcessor]:
     """Return the model that a recipe starts from: another variant (trained here before, or shipped), or a new one of its size."""
-    if (start := beginning(plan, folder)) is not None:
-        return zoo.load(start)
     seed = plan.seed_of(plan.stages[0]) if plan.stages else plan.seed
+    if (start := beginning(plan, folder)) is not None:
+        found = zoo.load(start)
+        return zoo.with_acoustic(*found, seed=seed) if plan.acoustic and found[0].acoustic_encoder is None else found
+    if plan.acoustic:
+        return zoo.with_acoustic(*begin(replace(plan, acoustic=False), utterances, folder), seed=seed)
     if plan.size == "smol":
         return zoo.new_smol(layers=plan.layers, seed=seed)
     train = [u for u in utterances if u.split == "train"]
@@ -88,11 +91,13 @@ def train(
     plan = name if isinstance(name, Recipe) else recipe.read(name, scale=scale, seed=seed)
     folder = Path(output) / plan.name
     work = folder / "run"
-    utterances = dataset.read(data)
     processes = PartialState(cpu=device.name == "cpu", timeout=PATIENCE)  # this one, or those of `accelerate launch`
     work.mkdir(parents=True, exist_ok=True)
     with processes.main_process_first():
         _claim(work, plan, Path(data))
+        if plan.targets == "sound":
+            evidence.add(data, progress=progress)
+    utterances = dataset.read(data)
     if (folder / "figures.json").exists() and (folder / "model.safetensors").exists():
         return folder
     model, processor = begin(plan, utterances, folder)
@@ -198,7 +203,8 @@ def measure(
 def remember_neutral(
     model: CogAudioForConditionalGeneration, utterances: Sequence[Utterance], stored: features.Features, *, count: int = 300
 ) -> None:
-    """Store in the connector what the training speakers' neutral speech has in common: where an enrolled voice is moved to."""
+    """Store in the connector what the training speakers' neutral speech has in common: where an enrolled voice is moved to, and a tone like any other
+    is measured from."""
     if not model.connector.tone_tokens:
         return
     neutral = [i for i, u in enumerate(utterances) if u.split == "train" and u.emotion == "neutral"]
@@ -206,8 +212,10 @@ def remember_neutral(
     model.eval()
     with torch.no_grad():
         for i in chosen:
-            states, levels = (torch.as_tensor(np.array(x), dtype=torch.float32)[None].to(model.device) for x in stored.get(i))
-            total = total + model.enrol(states, levels, torch.ones(levels.shape, device=model.device))[0]
+            states, levels, *voice = (torch.as_tensor(np.array(x), dtype=torch.float32)[None].to(model.device) for x in stored.get(i))
+            mask = torch.ones(levels.shape, device=model.device)
+            heard = model.enrol(states, levels, mask) if model.connector.enrols else torch.as_tensor(model.voice(voice[0], mask.bool()))
+            total = total + heard[0]
     if chosen:
         model.connector.neutral.copy_(total / len(chosen))
 

@@ -22,7 +22,7 @@ from cogviz.emotions import EMOTIONS
 from cogviz.lime.sentences import sentences
 from cogviz.models.modeling import CogAudioForConditionalGeneration
 from cogviz.models.processing import CogAudioProcessor
-from cogviz.training import distil, features, optimizer, reading
+from cogviz.training import acoustic, alternating, distil, features, optimizer, reading
 from cogviz.training.data import Examples, TrainingError, collate, draw_examples, draw_pool, need_annotation
 from cogviz.training.features import Features
 from cogviz.training.recipe import Recipe, Stage
@@ -54,11 +54,22 @@ class _Trainer(Trainer):
     """Batches of similar length, from lengths that are known beforehand; Muon and AdamW."""
 
     optimizer: torch.optim.Optimizer | None
+    turn: Sequence[str] = ()  # the branch that each step is about, where they alternate
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
         train_dataset = train_dataset or self.train_dataset
+        if self.turn:
+            return alternating.TurnSampler(
+                train_dataset.lengths, self.turn, batch=len(train_dataset) // len(self.turn), seed=self.args.seed
+            )
         generator = torch.Generator().manual_seed(self.args.seed)
         return LengthGroupedSampler(self.args.train_batch_size, lengths=train_dataset.lengths, generator=generator)
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self.turn:
+            step = min(self.state.global_step, len(self.turn) - 1)
+            alternating.set_branches(self.model, alternating.learns(self.turn[step], step, len(self.turn)))
+        return super().training_step(model, inputs, *args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -89,7 +100,7 @@ def standardise(model: CogAudioForConditionalGeneration, stored: Features, pool:
     """Let the connector hear how a voice differs from those in `pool` (indices), of which at most about `count` are taken, evenly."""
     heard = []
     for i in pool[:: max(1, len(pool) // count)]:
-        states, levels = (torch.as_tensor(np.array(x), dtype=torch.float32, device=model.device)[None] for x in stored.get(i))
+        states, levels, *_ = (torch.as_tensor(np.array(x), dtype=torch.float32, device=model.device)[None] for x in stored.get(i))
         heard.append(model.connector.statistics(states, levels, torch.ones(levels.shape, device=model.device)))
     model.connector.standardise(torch.cat(heard))
 
@@ -124,7 +135,10 @@ def run_stage(
             f"stage {stage.name}: {processes} processes cannot share a batch of {stage.batch}; take a number that divides it"
         )
     steps, seed = recipe.scaled(stage.steps), recipe.seed_of(stage)
+    if stage.alternate and processes > 1:
+        raise TrainingError(f"stage {stage.name}: branches that are frozen in turn are trained by one process, not {processes}")
     pad = processor.tokenizer.pad_token_id
+    turn: list[str] = []
     told = processor.tone_tokens if model.config.tone_words is not None else 0
     if not stage.parts:
         known = sentences(split="train")
@@ -142,11 +156,29 @@ def run_stage(
         collator = partial(reading.collate, pad=pad)
     else:
         pool = draw_pool(utterances, stage.parts, count=stage.utterances, seed=seed)
+        if stage.name == "acoustic":
+            if model.acoustic_encoder is None:
+                raise TrainingError(
+                    "the stage acoustic trains an acoustic encoder, which the model does not have; set acoustic: true in its recipe"
+                )
+            voices = acoustic.of_dataset(utterances, pool, stored)
+            return acoustic.fit(
+                model.acoustic_encoder,
+                voices,
+                steps=steps,
+                batch=stage.batch,
+                learning_rate=stage.learning_rate,
+                seed=seed,
+                bf16=device.mixed,
+            )
         if HEARING.get(stage.name) != "words" and not model.connector.is_standardised:
             standardise(model, stored, pool)
         if stage.attributes or stage.distil or stage.speaks:
             need_annotation([utterances[i] for i in pool], of=stage.name)
-        examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
+        if stage.alternate:
+            examples, turn = alternating.draw_alternating(steps, stage.batch, pool, stage.tasks, seed=seed)
+        else:
+            examples = draw_examples(steps * stage.batch, pool, stage.tasks or {"transcribe": 1}, seed=seed)
         learn = HEARING.get(stage.name, "answer")
         taught = partial(distil.TaughtExamples, thinks=model.config.thinks) if stage.distil else Examples
         data = taught(
@@ -198,6 +230,7 @@ def run_stage(
         data_collator=collator,
         callbacks=[_StopAtNaN()],
     )
+    trainer.turn = turn
     if isinstance(trainer, _DistillingTrainer):
         trainer.teacher, trainer.pad = distil.Teacher(model, processor), pad
     started = time.time()
@@ -210,6 +243,7 @@ def run_stage(
         trainer.train(resume_from_checkpoint=last)
     model.config.use_cache = True
     model.train_language_model(True)
+    alternating.set_branches(model, tuple(alternating.BRANCHES))
     model.eval()
     seconds = time.time() - started
     return [
