@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
     training.add_argument(
         "recipe",
         nargs="+",
-        help="nano- or smol-baseline, -explicit, -implicit, -aligned, -reasoner; two-by-two (what causes the effect); "
+        help="nano- or smol-baseline, -explicit, -implicit, -aligned, -reasoner, -ieat; two-by-two (what causes the effect); "
         "ablations (what each part is good for); reasoner-ablations (that of the second encoder and of grounded explanations); or a YAML file",
     )
     source = training.add_mutually_exclusive_group(required=True)
