@@ -98,6 +98,7 @@ def own_style(options: argparse.Namespace, utterances: list[Utterance], chosen: 
                     logits = model.eval()(**full).logits[:, :-1][labels[:, 1:] != -100][told]
                 places = np.split(np.arange(len(wanted)), np.cumsum([len(tokens) for tokens in said])[:-1])
                 for i, tokens, where in zip(part, said, places, strict=True):
+                    where = where[:-1]  # not the end, where a model that speaks goes on
                     found["kl"].append(distil.divergence(wanted[where], logits[where]).item() if len(where) else np.nan)
                     answer = response(processor.tokenizer.decode(tokens))
                     found["words_shared_with_teacher"].append(step_similarity(response(texts[i]), answer))
