@@ -301,7 +301,7 @@ def test_answers_keep_the_order_of_the_utterances(tiny_model: Pair) -> None:
     def count_placeholders(input_ids: torch.Tensor, **_: object) -> torch.Tensor:
         return torch.cat([input_ids, (input_ids == model.config.audio_token_id).sum(dim=1, keepdim=True)], dim=1)
 
-    stand_in = SimpleNamespace(eval=lambda: stand_in, device="cpu", needs_autocast=False, generate=count_placeholders)
+    stand_in = SimpleNamespace(eval=lambda: stand_in, config=model.config, device="cpu", needs_autocast=False, generate=count_placeholders)
     heard = [Utterance(str(s), "", None, "s", "x", "test", waveform=clip(s)) for s in tokens]
     texts = CogAudioListener.of(stand_in, processor, batch=2).texts(heard, "direct", progress=False)
     assert texts == [processor.tokenizer.decode([n]) for n in tokens.values()]
