@@ -24,7 +24,7 @@ needs_base = pytest.mark.skipif(backbones.find(backbones.SMOLLM2) is None, reaso
 
 def test_checkpoints_are_complete_and_small() -> None:
     assert {f.name for f in SHIPPED.iterdir() if f.is_dir()} == {*NANO, *SMOL, zoo.ENCODER, LINEAR_PROBE}
-    assert sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file()) < 90e6
+    assert sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file()) < 110e6
     assert all((SHIPPED / name / "model.safetensors").stat().st_size < 8e6 for name in SMOL), "connector and adapters only"
     assert not list(SHIPPED.rglob("run/*"))
 

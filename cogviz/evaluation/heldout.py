@@ -61,7 +61,7 @@ def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) ->
         share("valid_chain", reason, reason.valid)
         share("words_heard", reason, reason.recall)
         ambiguous = reason[reason.words.isna() & (reason.template != "")]
-        if len(ambiguous):
+        if ambiguous.text.str.contains("[Intent]", regex=False).any():  # what is read is in that step; explanations have none
             kinds = readings.classify(ambiguous.text.tolist(), ambiguous.template.tolist(), ambiguous.voice.tolist())
             for kind in kinds:
                 share(f"reading_{kind}", ambiguous, kinds[kind])
