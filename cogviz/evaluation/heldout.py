@@ -63,7 +63,7 @@ def figures(table: pd.DataFrame, *, model: str, data: str, judge: Any = None) ->
         if reason.quotes.any():  # not every thought repeats the words
             share("words_heard", reason, reason.recall)
         ambiguous = reason[reason.words.isna() & (reason.template != "")]
-        if len(ambiguous):
+        if ambiguous.text.str.contains("[Intent]", regex=False).any():  # what is read is in that step; explanations have none
             kinds = readings.classify(ambiguous.text.tolist(), ambiguous.template.tolist(), ambiguous.voice.tolist())
             intends = ambiguous.text.str.contains("[Intent]", regex=False).any() or kinds.open.min() < 1
             for kind in kinds if intends else ():  # some thoughts have no place for a reading

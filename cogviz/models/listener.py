@@ -115,7 +115,7 @@ class CogAudioListener(Answering):
         if all(u.id in states for u in utterances):
             inputs = self.processor.from_states([states[u.id] for u in utterances], task, prefix=prefix)
         else:
-            inputs = self.processor([u.samples for u in utterances], task, prefix=prefix)
+            inputs = self.processor([u.samples for u in utterances], task, prefix=prefix, names=[u.id for u in utterances])
         if any(u.enrolment is not None for u in utterances) and self.model.connector.tone_tokens:
             if not self.model.connector.enrols:
                 raise ValueError(f"{self.name}: {NO_ENROLMENT}")
@@ -249,7 +249,7 @@ class CogAudioListener(Answering):
         different = {u.id: u for u in utterances}
         if all(name in self.states for name in different):
             return self.states
-        inputs = self.processor([u.samples for u in different.values()]).to(self.model.device)
+        inputs = self.processor([u.samples for u in different.values()], names=list(different)).to(self.model.device)
         with self._inference():
             states, mask = self.model.encode(inputs["input_features"], inputs["feature_attention_mask"])
         return dict(zip(different, kept_states(states, mask, inputs), strict=True))

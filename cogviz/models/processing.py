@@ -122,6 +122,7 @@ class CogAudioProcessor(ProcessorMixin):
         task: str | Sequence[str] = "reason",
         *,
         prefix: str | Sequence[str] = "",
+        names: Sequence[str] = (),
         **kwargs: Any,
     ) -> BatchFeature:
         """Build the model's input for one or many recordings, without the silence at their ends.
@@ -130,6 +131,7 @@ class CogAudioProcessor(ProcessorMixin):
             audio: (n,) samples at 16 kHz, or a sequence of them.
             task: a key of `PROMPTS` or a question, one for all or one each.
             prefix: the beginning of the answer, to be continued; one for all or one each.
+            names: of the recordings, for what is said where one cannot be heard.
 
         Returns:
             input_ids, attention_mask (left-padded), input_features (B, mels, F), feature_attention_mask (B, F), audio_levels (B, T); for an
@@ -152,7 +154,9 @@ class CogAudioProcessor(ProcessorMixin):
             "audio_levels": np.stack([frame_levels(c, frames) for c in clips]),
         }
         if self.acoustic:
-            data["audio_acoustic"] = padded([acoustic_frames(c, n - self.tone_tokens) for c, n in zip(clips, counts, strict=True)], frames)
+            named = names or ["the recording"] * len(clips)
+            heard = [acoustic_frames(c, n - self.tone_tokens, name=name) for c, n, name in zip(clips, counts, named, strict=True)]
+            data["audio_acoustic"] = padded(heard, frames)
         return BatchFeature(data, tensor_type=kwargs.get("return_tensors", "pt"))
 
     def from_states(
