@@ -92,7 +92,7 @@ def test_a_recording_without_a_voice_is_refused_in_a_sentence(reasoner: Pair) ->
     with pytest.raises(NoVoice, match="has no voiced frame"):
         acoustic_frames(hiss, 12)
     listener = CogAudioListener.of(*reasoner)
-    with pytest.raises(ValueError, match="^hiss has no voiced frame.*somebody speaks aloud"):
+    with pytest.raises(ValueError, match=r"^hiss has no voiced frame.*somebody speaks aloud"):
         listener.listen([spoken("voice", buzz(200)), spoken("hiss", hiss)], progress=False)
 
 
