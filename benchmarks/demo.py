@@ -3,9 +3,10 @@
     python benchmarks/demo.py --model nano-aligned --minutes 5 --visitors 8 --hostile 200
 
 Writes `benchmarks/results/demo-SIZE.json`. Times are of the wall, with the load of the machine beside them; `cpu` is processor time.
-`first_sound` is the first morph of a sentence in this process, `own_sound` a new recording of 3 s, sent, taken apart and morphed in one request.
-The slope of memory is that of resident memory over time while visitors ask, without the first fifth; its interval is from a bootstrap that
-draws the residuals in blocks of `BLOCK` seconds, since neighbouring ones are alike.
+`first_sound` is the first morph of a sentence in this process, `own_sound` a new recording of 3 s, sent, taken apart and morphed in one request;
+`own_morph` another voice of it. On the page a recording is taken apart while its visitor still chooses, so that they wait as long as for `own_morph`.
+The slopes of memory are those of resident memory over time while visitors ask, without the first fifth and in the second half; their intervals are
+from a bootstrap that draws the residuals in blocks of `BLOCK` seconds, since neighbouring ones are alike.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def _alone(client: Any, sentences: list[str], repeats: int) -> dict[str, Any]:
     times: dict[str, list[float]] = {
         "first_sound": [],
         "own_sound": [],
+        "own_morph": [],
         "morph": [],
         "first_token": [],
         "answer": [],
@@ -96,7 +98,9 @@ def _alone(client: Any, sentences: list[str], repeats: int) -> dict[str, Any]:
     for i in range(repeats):
         sentence, voice = sentences[i % len(sentences)], voices[i % len(voices)]
         times["first_sound"].append(_all(client, sentence, voice, "high", None, name="/variant"))  # the recording is taken apart
-        times["own_sound"].append(_all(client, "", voice, "high", _own(i), name="/variant"))
+        own = _own(i)
+        times["own_sound"].append(_all(client, "", voice, "high", own, name="/variant"))
+        times["own_morph"].append(_all(client, "", voice, "low", own, name="/variant"))
         times["morph"].append(_all(client, sentence, voice, "low", None, name="/variant"))
         first, whole = _streamed(client, sentence, voice, "high", None, name="/listen")
         times["first_token"].append(first)
@@ -180,7 +184,8 @@ def _together(url: str, sentences: list[str], visitors: int, minutes: float, pid
         "median": statistics.median(times),
         "slowest": max(times),
         "memory_gb": [[round(t, 1), gb] for t, gb in memory],
-        "memory_slope": _slope(memory),
+        "memory_slope": _slope(memory[len(memory) // 5 :]),
+        "memory_slope_second_half": _slope(memory[len(memory) // 2 :]),
     }
 
 
@@ -188,7 +193,7 @@ def _slope(memory: list[tuple[float, float]]) -> dict[str, Any]:
     """MB a minute, with a 95% interval."""
     import numpy as np
 
-    t, mb = np.array(memory[len(memory) // 5 :]).T * np.array([[1 / 60], [1000]])
+    t, mb = np.array(memory).T * np.array([[1 / 60], [1000]])
     if len(t) < 5:
         return {"mb_a_minute": None, "n": len(t)}
     line = np.polyfit(t, mb, 1)

@@ -18,6 +18,7 @@ from cogviz.demo.serve import _uncollected
 from cogviz.demo.sounds import Sounds
 from cogviz.evaluation import intensities
 from cogviz.lime import dataset, world
+from cogviz.utterance import Utterance
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +32,9 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = intensities.analysed
 
-    def analysed(neutral: object, **options: int) -> world.Analysis:
-        names.append(neutral.id)  # type: ignore[attr-defined]
-        return real(neutral, **options)  # type: ignore[arg-type]
+    def analysed(neutral: Utterance) -> world.Analysis:
+        names.append(neutral.id)
+        return real(neutral)
 
     monkeypatch.setattr(intensities, "analysed", analysed)
     return names
@@ -120,21 +121,6 @@ def test_the_sentences_are_ready_before_they_are_asked_for(taken: list[str]) -> 
     assert len(taken) == len(few.sentences) > 0
     few.variant(next(iter(few.sentences.values())), "angry", 1.0)
     assert len(taken) == len(few.sentences)
-
-
-@pytest.mark.parametrize("pieces", [2, 3])
-def test_pitch_found_in_pieces_is_that_of_the_whole(sounds: Sounds, pieces: int) -> None:
-    samples = max((u.samples for u in sounds.sentences.values()), key=len)
-    whole, cut = world.analyse(samples, audio.RATE), world.analyse(samples, audio.RATE, pieces=pieces)
-    assert whole.envelope.shape == cut.envelope.shape
-    assert np.mean((whole.f0 > 0) == (cut.f0 > 0)) > 0.99
-    both = (whole.f0 > 0) & (cut.f0 > 0)
-    assert np.quantile(np.abs(1200 * np.log2(cut.f0[both] / whole.f0[both])), 0.99) < 1  # cents
-
-
-def test_a_second_of_sound_is_not_cut() -> None:
-    samples = 0.1 * np.sign(np.sin(2 * np.pi * 120 * np.arange(20_000) / audio.RATE))
-    np.testing.assert_array_equal(world.analyse(samples, audio.RATE, pieces=4).f0, world.analyse(samples, audio.RATE).f0)
 
 
 def test_garbage_is_looked_for_again_when_all_is_loaded() -> None:

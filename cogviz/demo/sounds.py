@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -95,9 +94,8 @@ class Sounds:
                 self._analysis(self.own(path)[0])
 
     def _analysis(self, neutral: Utterance) -> Analysis:
-        if neutral.corpus == OWN_CORPUS:  # its visitor waits
-            return self.recordings.get(neutral.id, lambda: intensities.analysed(neutral, pieces=os.cpu_count() or 1))
-        return self._shipped.get(neutral.id, lambda: intensities.analysed(neutral))
+        kept = self.recordings if neutral.corpus == OWN_CORPUS else self._shipped
+        return kept.get(neutral.id, lambda: intensities.analysed(neutral))
 
 
 def as_heard(recording: Utterance) -> Utterance:

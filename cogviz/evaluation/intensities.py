@@ -60,12 +60,12 @@ def spoken_as(neutral: Utterance, voice: str) -> Utterance:
     return replace(neutral, id=f"{neutral.id}>{voice}", emotion=voice, intensity=1.0)
 
 
-def analysed(neutral: Utterance, *, pieces: int = 1) -> world.Analysis:
-    """Take a neutral recording apart, without the silence at its ends; `pieces` as in `world.analyse`. Raises `VocoderError`."""
+def analysed(neutral: Utterance) -> world.Analysis:
+    """Take a neutral recording apart, without the silence at its ends; raises `VocoderError`."""
     first, last = audio.speech_span(neutral.samples)
     cut = first / audio.RATE
     words = tuple(Word(w.text, max(w.start - cut, 0.0), w.end - cut) for w in neutral.words)
-    return world.analyse(neutral.samples[first:last], audio.RATE, words, pieces=pieces)
+    return world.analyse(neutral.samples[first:last], audio.RATE, words)
 
 
 def at(analysis: world.Analysis, target: Utterance, k: float) -> Utterance:

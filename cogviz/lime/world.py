@@ -8,7 +8,6 @@ through the `pyworld` package. Every array is checked before and after: WORLD an
 from __future__ import annotations
 
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import ModuleType
 
@@ -18,9 +17,6 @@ from cogviz.utterance import Word
 
 FRAME = 0.005
 """Seconds between frames."""
-
-SEAM = 0.3
-"""Seconds by which pieces of a waveform overlap whose F0 is found side by side: several periods of the lowest voice on either side."""
 
 F0_FLOOR, F0_CEILING = 65.0, 700.0
 """Hz; the ceiling leaves room for a frightened child."""
@@ -67,14 +63,12 @@ def _pyworld() -> ModuleType:
     return pyworld
 
 
-def analyse(samples: np.ndarray, rate: int, words: tuple[Word, ...] = (), *, f0_near: float | None = None, pieces: int = 1) -> Analysis:
+def analyse(samples: np.ndarray, rate: int, words: tuple[Word, ...] = (), *, f0_near: float | None = None) -> Analysis:
     """Take a mono waveform (float, -1 .. 1) apart; raises `VocoderError` for one that is too short, silent or not finite.
 
     Args:
         f0_near: Hz, the speaker's usual F0 where it is known: the search then stays within 1.2 octaves of it, which is faster and makes
             fewer octave errors.
-        pieces: into how many the waveform is cut for the search of F0, each on a core of its own, for somebody who waits; F0 is then the same
-            but for single frames at the seams.
     """
     pyworld = _pyworld()
     samples = np.ascontiguousarray(samples, dtype=np.float64)
@@ -84,8 +78,8 @@ def analyse(samples: np.ndarray, rate: int, words: tuple[Word, ...] = (), *, f0_
     if np.abs(samples).max() < 1e-5:
         raise VocoderError("the waveform is silent")
     low, high = (F0_FLOOR, F0_CEILING) if f0_near is None else (max(F0_FLOOR, f0_near / 2.3), min(F0_CEILING, f0_near * 2.3))
-    f0 = np.nan_to_num(_harvest(samples, rate, low, high, pieces))
-    times = np.arange(len(f0)) * FRAME
+    f0, times = pyworld.harvest(samples, rate, f0_floor=low, f0_ceil=high, frame_period=FRAME * 1000)
+    f0 = np.nan_to_num(f0)
     envelope = pyworld.cheaptrick(samples, f0, times, rate)
     aperiodicity = pyworld.d4c(samples, f0, times, rate)
     _need_finite("the spectral envelope", envelope)
@@ -93,26 +87,6 @@ def analyse(samples: np.ndarray, rate: int, words: tuple[Word, ...] = (), *, f0_
     if not (f0 > 0).any():
         raise VocoderError("no voiced sound was found")
     return Analysis(f0=f0, envelope=np.maximum(envelope, 1e-16), aperiodicity=aperiodicity, rate=rate, words=words)
-
-
-def _harvest(samples: np.ndarray, rate: int, low: float, high: float, pieces: int) -> np.ndarray:
-    pyworld = _pyworld()
-
-    def found(part: np.ndarray) -> np.ndarray:
-        return np.asarray(pyworld.harvest(np.ascontiguousarray(part), rate, f0_floor=low, f0_ceil=high, frame_period=FRAME * 1000)[0])
-
-    frames, grid, seam = int(len(samples) / rate / FRAME) + 1, round(0.1 / FRAME), round(SEAM / FRAME)
-    pieces = min(pieces, int(len(samples) / rate))  # of a second or more
-    if pieces < 2 or rate % 10:  # cuts must fall on a frame and on a sample
-        return found(samples)
-    cuts = [*(round(i * frames / pieces / grid) * grid for i in range(pieces)), frames]
-
-    def piece(i: int) -> np.ndarray:
-        first, last = max(0, cuts[i] - seam), min(frames, cuts[i + 1] + seam)
-        return found(samples[round(first * rate * FRAME) : round(last * rate * FRAME)])[cuts[i] - first : cuts[i + 1] - first]
-
-    with ThreadPoolExecutor(pieces) as threads:
-        return np.concatenate(list(threads.map(piece, range(pieces))))
 
 
 def synthesize(analysis: Analysis) -> np.ndarray:
