@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from cogviz.device import Device
 from cogviz.eips import parse
+from cogviz.evaluation.claims import KINDS
 from cogviz.lime import dataset, evidence
 from cogviz.models import zoo
 from cogviz.training import alternating, data, features, reasoning, recipe, run, sft
@@ -178,3 +180,26 @@ def test_what_a_grounded_target_says_of_the_sound_was_measured(speech: Path) -> 
         answer = parse(data.target(u, "reason", "sound"))
         assert answer is not None
         assert all(word in answer.explanation for word in u.extra["evidence"])
+
+
+def test_the_table_of_the_cells_says_whether_explanations_are_grounded() -> None:
+    """Twelve sounds: loud ones that are called loud and sad ones that are called loud, too."""
+    said = '<thought>The voice sounds {}: it is {}. The words are "It is here." {}</thought><response>Oh.</response>'
+    rows = [
+        {"id": f"u{i}", "part": "emotional_test", "voice": voice, "words": "happy", "answer": voice, "route": "reason", "intensity": 1.0,
+         "sentence": f"s{i % 6}", "speaker": "a", "valid": 1.0, "recall": 1.0,
+         "text": said.format({"angry": "angry", "sad": "sad"}[voice], word, reason)}
+        for i, (voice, word, reason) in enumerate([("angry", "loud", "They feel wronged, since it crosses a line.")] * 6 + [("sad", "loud", "")] * 6)
+    ]  # fmt: skip
+    sounds = pd.DataFrame(0.0, index=[r["id"] for r in rows], columns=list(KINDS))
+    sounds["loudness"] = [5.0] * 6 + [-5.0] * 6
+    found = {row["measure"]: row for row in reasoning.figures(pd.DataFrame(rows), sounds=sounds)}
+    assert found["names the voice"]["value"] == found["follows the voice on conflicts"]["value"] == 1.0
+    assert found["claims of the sound that agree with it"]["value"] == 0.5
+    assert found["claims that fit the emotion named"]["value"] == 0.5
+    assert found["reasons that fit the emotion named"]["value"] == 1.0
+    assert found["reasons that fit the emotion named"]["n"] == 6
+    table = pd.DataFrame([{**row, "cell": cell, "seed": None} for row in found.values() for cell in ("sound", "label")])
+    page = reasoning.page(table)
+    assert page.startswith("| | sound | label |")
+    assert "| claims of the sound that agree with it | 0.50 [" in page

@@ -91,13 +91,15 @@ def train(
     plan = name if isinstance(name, Recipe) else recipe.read(name, scale=scale, seed=seed)
     folder = Path(output) / plan.name
     work = folder / "run"
+    utterances = dataset.read(data)
     processes = PartialState(cpu=device.name == "cpu", timeout=PATIENCE)  # this one, or those of `accelerate launch`
     work.mkdir(parents=True, exist_ok=True)
     with processes.main_process_first():
         _claim(work, plan, Path(data))
         if plan.targets == "sound":
             evidence.add(data, progress=progress)
-    utterances = dataset.read(data)
+    if plan.targets == "sound":
+        utterances = dataset.read(data)
     if (folder / "figures.json").exists() and (folder / "model.safetensors").exists():
         return folder
     model, processor = begin(plan, utterances, folder)
