@@ -15,7 +15,7 @@ from cogviz.audio import RATE
 from cogviz.device import Device
 from cogviz.emotions import EMOTIONS
 from cogviz.models import zoo
-from cogviz.models.acoustic import CHANNELS, FACTORS, LEVELS, MELS, WIDTH, AcousticEncoder, NoVoice, acoustic_frames, moved
+from cogviz.models.acoustic import CHANNELS, FACTORS, LEVELS, WIDTH, AcousticEncoder, NoVoice, acoustic_frames, moved
 from cogviz.models.configuration import POOL
 from cogviz.models.listener import CogAudioListener
 from cogviz.pitch import pitch
@@ -70,7 +70,7 @@ def test_noise_and_silence_have_no_pitch() -> None:
 def test_frames_say_pitch_and_level_in_their_units() -> None:
     frames = acoustic_frames(buzz(200, level=0.1), 12)
     assert frames.shape == (12, WIDTH)
-    assert WIDTH == POOL * len(CHANNELS)
+    assert POOL * len(CHANNELS) == WIDTH
     assert frames.dtype == np.float32
     assert channel(frames, "f0")[8:40] == pytest.approx(np.ones(32), abs=0.02)  # an octave above 100 Hz
     louder = acoustic_frames(buzz(200, level=0.2), 12)
@@ -83,7 +83,7 @@ def test_moving_the_level_of_frames_is_as_a_louder_recording() -> None:
     heard = slice(4, 36)
     for name in ("energy", "mel_5", "f0", "flatness"):
         assert channel(moved(quiet, 6.02 / 20), name)[heard] == pytest.approx(channel(loud, name)[heard], abs=0.02)
-    assert LEVELS == MELS + 1
+    assert CHANNELS[:LEVELS][-1] == "energy"
 
 
 def test_a_recording_without_a_voice_is_refused_in_a_sentence(reasoner: Pair) -> None:
@@ -92,7 +92,7 @@ def test_a_recording_without_a_voice_is_refused_in_a_sentence(reasoner: Pair) ->
     with pytest.raises(NoVoice, match="has no voiced frame"):
         acoustic_frames(hiss, 12)
     listener = CogAudioListener.of(*reasoner)
-    with pytest.raises(ValueError, match="^hiss has no voiced frame.*somebody speaks aloud"):
+    with pytest.raises(ValueError, match=r"^hiss has no voiced frame.*somebody speaks aloud"):
         listener.listen([spoken("voice", buzz(200)), spoken("hiss", hiss)], progress=False)
 
 
