@@ -36,6 +36,10 @@ class AudioError(ValueError):
     """Raised for a recording that cannot be used; one sentence that says why and what to do."""
 
 
+class NoVoice(AudioError):
+    """Raised for a recording without a voiced frame: there is no F0, so nothing can be said of the voice."""
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """Samples (float32, mono, 16 kHz, -1 .. 1) and what the listener should know about them."""

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from cogviz.audio import RATE
+from cogviz.audio import RATE, NoVoice
 from cogviz.device import Device
 from cogviz.emotions import EMOTIONS
 from cogviz.models import zoo
-from cogviz.models.acoustic import CHANNELS, FACTORS, LEVELS, MELS, WIDTH, AcousticEncoder, NoVoice, acoustic_frames, moved
+from cogviz.models.acoustic import CHANNELS, FACTORS, LEVELS, WIDTH, AcousticEncoder, acoustic_frames, moved
 from cogviz.models.configuration import POOL
 from cogviz.models.listener import CogAudioListener
 from cogviz.pitch import pitch
@@ -83,7 +83,7 @@ def test_moving_the_level_of_frames_is_as_a_louder_recording() -> None:
     heard = slice(4, 36)
     for name in ("energy", "mel_5", "f0", "flatness"):
         assert channel(moved(quiet, 6.02 / 20), name)[heard] == pytest.approx(channel(loud, name)[heard], abs=0.02)
-    assert LEVELS == MELS + 1
+    assert CHANNELS[:LEVELS][-1] == "energy"
 
 
 def test_a_recording_without_a_voice_is_refused_in_a_sentence(reasoner: Pair) -> None:

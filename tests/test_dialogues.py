@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from cogviz import cli
+from cogviz.audio import NoVoice
 from cogviz.emotions import EMOTIONS
 from cogviz.evaluation import results
 from cogviz.evaluation.dialogues import PAUSE, Dialogues, evaluate, joined, letter, question
@@ -299,6 +300,17 @@ def test_a_pure_reader_is_exactly_at_chance_whatever_it_reads(items: list[Item])
     assert by_words.follows_words is not None
     assert by_words.follows_words.value == 1.0
     assert by_words.accuracy["conflict"].value == 0.25
+
+
+def test_a_listener_that_needs_a_voice_is_measured_without_silence(items: list[Item]) -> None:
+    def needs(u: Utterance) -> np.ndarray:
+        if u.extra.get("edit") == "silence":
+            raise NoVoice("nobody speaks")
+        return hears(u)
+
+    found = evaluate(Simulated(needs), items, progress=False)
+    assert found.silence == {}
+    assert found.accuracy == evaluate(Simulated(hears), items, progress=False).accuracy
 
 
 def _carried(items: list[Item], text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cogviz.audio import NoVoice
 from cogviz.emotions import EMOTIONS
 from cogviz.evaluation import (
     agreement,
@@ -220,7 +222,7 @@ def choose_targets(utterances: Sequence[Utterance], count: int) -> list[Utteranc
 
 
 def _dependence(s: Subject) -> Any:
-    """On the edited items that have a partner in every condition."""
+    """On the edited items that have a partner in every condition; without silence where the listener needs a voice to hear."""
     pool = s.material.pool
     silent = {str(u.extra["of"]): u for u in s.material.removed["silence"]}
     heard = [u for u in s.edited if u.id in silent and stimuli.has_partners(u, pool)]
@@ -231,7 +233,10 @@ def _dependence(s: Subject) -> Any:
         "other_words": stimuli.unrelated(heard, pool),
         "other_tone": stimuli.other_tone(heard, pool),
     }
-    tables = {name: s.table(sounds, s.named(sounds)) for name, sounds in (("full", heard), *made.items())}
+    tables = {}
+    for name, sounds in (("full", heard), *made.items()):
+        with suppress(*([NoVoice] if name == "silence" else [])):
+            tables[name] = s.table(sounds, s.named(sounds))
     if all(u.text for u in heard):
         tables["no_audio"] = s.table(heard, s.read(heard))
     return dependence.audio_dependence(tables)

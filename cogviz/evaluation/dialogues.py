@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cogviz.audio import RATE
+from cogviz.audio import RATE, NoVoice
 from cogviz.emotions import EMOTIONS
 from cogviz.evaluation import stimuli
 from cogviz.lime.dialogue_scenarios import LETTERS, TASKS
@@ -82,7 +83,7 @@ def evaluate(
 
     Args:
         items: from `lime.dialogues.read`.
-        way: hear or ask. controls: of `CONTROLS`; None: all that the way has.
+        way: hear or ask. controls: of `CONTROLS`; None: all that the way has. Silence is left out where the listener needs a voice to hear.
 
     Raises:
         ValueError: no items, an unknown way or control, or `no_audio` where the listener is asked.
@@ -97,14 +98,17 @@ def evaluate(
         raise ValueError(f"unknown control {unknown[0]!r} for the way {way}; choose from {', '.join(possible)}")
     of_turns = None
     if way == "hear":
-        scores = {name: heard(listener, items, condition=name, progress=progress) for name in (FULL, *wanted)}
+        scores = {}
+        for name in (FULL, *wanted):
+            with suppress(*([NoVoice] if name == "silence" else [])):
+                scores[name] = heard(listener, items, condition=name, progress=progress)
         chosen = {name: likeliest(items, of_turn) for name, of_turn in scores.items()}
         of_turns = _turns_named(items, scores[FULL])
     else:
         chosen = {name: asked(listener, items, condition=name, progress=progress) for name in (FULL, *wanted)}
     return Dialogues(
         accuracy=by_task(items, chosen[FULL]),
-        **{name: by_task(items, chosen[name]) for name in wanted},
+        **{name: by_task(items, chosen[name]) for name in wanted if name in chosen},
         follows_words=following(items, chosen[FULL]),
         turn_accuracy=of_turns,
         unparsed=_share(items, chosen[FULL] < 0) if way == "ask" else None,

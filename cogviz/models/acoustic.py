@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cogviz.audio import RATE, AudioError
+from cogviz.audio import RATE, NoVoice
 from cogviz.emotions import EMOTIONS
 from cogviz.lime.prosody import PARAMETERS
 from cogviz.models.configuration import POOL, SAMPLES_PER_FRAME
@@ -50,10 +50,6 @@ LEAST_VOICE = 3
 """Sub-frames with a voice that a recording must have."""
 
 _WINDOW = 512  # samples, 32 ms
-
-
-class NoVoice(AudioError):
-    """Raised for a recording without a voiced frame: there is no F0, so nothing can be said of the voice."""
 
 
 def acoustic_frames(samples: np.ndarray, frames: int, *, name: str = "the recording") -> np.ndarray:

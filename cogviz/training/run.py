@@ -216,8 +216,8 @@ def remember_neutral(
         for i in chosen:
             states, levels, *voice = (torch.as_tensor(np.array(x), dtype=torch.float32)[None].to(model.device) for x in stored.get(i))
             mask = torch.ones(levels.shape, device=model.device)
-            heard = model.enrol(states, levels, mask) if model.connector.enrols else torch.as_tensor(model.voice(voice[0], mask.bool()))
-            total = total + heard[0]
+            heard = model.voice(voice[0] if voice else None, mask)  # of an acoustic encoder
+            total = total + (model.enrol(states, levels, mask) if heard is None else heard)[0]
     if chosen:
         model.connector.neutral.copy_(total / len(chosen))
 
