@@ -254,6 +254,25 @@ def test_records_passages_and_attribution_of_its_tokens_work_and_that_of_the_log
         attribute(listener, [voice], over="mel", method="gradient_x_input", progress=False)
 
 
+def test_a_language_model_that_is_told_the_tone_in_words_is_told_it_by_the_second_ear(make_tiny: Callable[..., Pair]) -> None:
+    """As smol is: each token tells a word, and learns which."""
+    from cogviz.models import tone
+
+    words = [10 + i for i in range(len(tone.WORDS))]
+    model, processor = zoo.with_acoustic(*make_tiny(tone_tokens=4, tone_words=words), **SMALL)
+    inputs = processor([buzz(120), buzz(300)])
+    states, levels, mask = _heard(model, inputs)
+    labels = torch.tensor([tone.classes("sad", 1.0, ("low",), zoo.TOKENS), tone.classes("happy", 1.5, ("high", "loud"), zoo.TOKENS)])
+    model.train()
+    audio = {"audio_states": states, "audio_levels": levels, "audio_mask": mask, "audio_acoustic": inputs["audio_acoustic"]}
+    found = model(**audio, tone_labels=labels).loss
+    found.backward()
+    model.eval()
+    assert model.acoustic_encoder.queries.grad.abs().sum() > 0
+    assert model.connector.words[0].weight.grad is None
+    assert model(**inputs).logits.isfinite().all()
+
+
 def test_enrolment_is_refused_in_a_sentence(reasoner: Pair) -> None:
     voice = spoken("a", buzz(200))
     with pytest.raises(ValueError, match="cannot be enrolled"):
