@@ -279,7 +279,9 @@ def test_held_out_verdict_needs_many_items_and_the_interval(tmp_path: Path) -> N
         (tmp_path / name / "config.json").write_text("{}")
         folders.append(tmp_path / name)
     found = tour.checkpoint_folders([tmp_path / "mine"])
-    assert [f.name for f in found] == [*(v for v in VARIANTS if v.startswith("nano-")), "mine"], "the variants in their order, then others"
+    assert [f.name for f in found] == [*(v for v in VARIANTS if (tmp_path / v).is_dir()), "mine"], (
+        "the variants in their order, then others"
+    )
     table = tour.held_out(found)
     verdicts = {f.name: r.verdict if (r := tour.held_out_following(table, f.name)) else None for f in found}
     assert verdicts == {
