@@ -1,6 +1,6 @@
 """Do the two claims of `nano-ieat` hold: that self-distillation keeps the language model's own style, and that responses sound as they are written?
 
-    python benchmarks/ieat.py --data data/nano --runs /tmp/ieat --json benchmarks/results/ieat.json
+    python benchmarks/ieat.py --data data/nano --runs runs/ieat --json benchmarks/results/ieat.json
 
 The control of the first is trained here: the first stage again, with the annotated responses in place of the teacher's (about ten minutes on two
 cores; what is in the folder already is taken from there). Held-out sentences and speakers.

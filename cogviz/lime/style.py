@@ -55,7 +55,7 @@ RESPONSES: dict[str, tuple[str, tuple[str, str, str], tuple[str, ...]]] = {
     # Sorrow is shared, and never with more of it than the speaker may have; physicians who bring bad news are felt to be kind when they lower
     # their pitch and slow down (McHenry, Parker, Baile & Lenzi 2012, Support. Care Cancer 20).
     "sad": ("sad", ("mid", "mid", "mid"), ("slow", "soft")),
-    # Anger answered with anger climbs: a calm, low, slow voice is the first rule of de-escalation (Richmond et al. 2012, West. J. Emerg. Med. 13).
+    # Anger answered with anger climbs: a calm voice belongs to de-escalation (Richmond et al. 2012, West. J. Emerg. Med. 13).
     "angry": ("neutral", ("mid", "mid", "mid"), ("low", "slow")),
     # Fear is caught from a frightened voice (Hatfield, Cacioppo & Rapson 1994, Emotional Contagion), and so is calm: soft and slow, as one speaks
     # to a child at night.
