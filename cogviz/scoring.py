@@ -11,6 +11,9 @@ from collections import Counter
 from cogviz import eips
 from cogviz.emotions import EMOTIONS, LABELS, emotion
 
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+"""What lies between two sentences of a thought."""
+
 MASK = "____"
 """What `mask_emotion_words` puts in place of an emotion word: the same for all seven, and one word for any tokenizer."""
 

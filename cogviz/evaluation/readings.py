@@ -6,7 +6,6 @@ reading can be known: an answer that tells a trained one is invented.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -15,9 +14,7 @@ import pandas as pd
 
 from cogviz.eips import parse
 from cogviz.lime.sentences import sentences
-from cogviz.scoring import step_similarity
-
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+from cogviz.scoring import SENTENCE_END, step_similarity
 
 SAME = 0.5
 """Content-word F1 from which two clauses tell the same story."""
@@ -54,7 +51,7 @@ def classify(texts: Sequence[str], templates: Sequence[str], emotions: Sequence[
     rows = []
     for text, template, emotion in zip(texts, templates, emotions, strict=True):
         answer = parse(text)
-        intents = [] if answer is None else [answer.chain.intent] if answer.chain is not None else _SENTENCE.split(answer.explanation)
+        intents = [] if answer is None else [answer.chain.intent] if answer.chain is not None else SENTENCE_END.split(answer.explanation)
         found = next(filter(None, map(told, intents)), None)
         kind = (
             "open" if found is None

@@ -110,7 +110,7 @@ def hear_voices(features: np.ndarray, emotions: Sequence[str], *, speakers: Sequ
             test = (speaker_of == speaker) & (sentence_of == sentence)
             train = (speaker_of != speaker) & (sentence_of != sentence)
             if test.any():
-                named[test] = _fitted(LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"), own[train], truth[train]).predict(
+                named[test] = fitted(LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"), own[train], truth[train]).predict(
                     own[test]
                 )
     return named
@@ -137,12 +137,13 @@ def read_words(
     named = np.empty(len(truth), dtype=object)
     for fold in np.unique(sentence_of):
         train, test = np.flatnonzero((sentence_of != fold) & once), np.flatnonzero(sentence_of == fold)
-        reader = _fitted(_reader(), [*said[train], *further[0]], [*truth[train], *further[1]])
+        reader = fitted(text_classifier(), [*said[train], *further[0]], [*truth[train], *further[1]])
         named[test] = reader.predict(said[test])
     return named
 
 
-def _reader() -> Pipeline:
+def text_classifier() -> Pipeline:
+    """An untrained classifier of short texts: logistic regression over TF-IDF of words and of characters within them."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
@@ -152,7 +153,8 @@ def _reader() -> Pipeline:
     return make_pipeline(make_union(words, characters), LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced"))
 
 
-def _fitted(classifier: Any, inputs: Any, labels: Any) -> Any:
+def fitted(classifier: Any, inputs: Any, labels: Any) -> Any:
+    """Return a classifier trained on inputs and their labels; raises ValueError where all have one label."""
     _need_two("emotion", np.asarray(labels, dtype=str), where="one fold's training items")
     return classifier.fit(inputs, labels)
 

@@ -23,7 +23,7 @@ from cogviz.evaluation.groundedness import NOTICED
 from cogviz.lime import prosody
 from cogviz.lime.annotate import annotate
 from cogviz.lime.sentences import sentences
-from cogviz.scoring import mask_emotion_words
+from cogviz.scoring import SENTENCE_END, mask_emotion_words
 from cogviz.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ TEMPLATES = 2
 """Sentences of each template that the reader of reasons learns from."""
 
 _NO_REASON = re.compile(r"\s*(?:the voice|the words|they alone)\b", re.IGNORECASE)
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _QUOTED = re.compile(r'"[^"]*(?:"|$)')
 
 
@@ -53,7 +52,7 @@ def of_answer(answer: Answer | None) -> Thought:
         return Thought("", "")
     if answer.chain is not None:
         return Thought(answer.chain.perception, answer.chain.psychology)
-    rest = [s for s in _SENTENCE.split(_QUOTED.sub('"".', answer.explanation)) if s.strip('". ') and not _NO_REASON.match(s)]
+    rest = [s for s in SENTENCE_END.split(_QUOTED.sub('"".', answer.explanation)) if s.strip('". ') and not _NO_REASON.match(s)]
     return Thought(answer.explanation, " ".join(rest))
 
 
@@ -158,4 +157,4 @@ def reader() -> Any:
                     assert chain is not None
                     texts.append(mask_emotion_words(chain.psychology))
                     labels.append(emotion)
-    return recognisers._fitted(recognisers._reader(), texts, labels)
+    return recognisers.fitted(recognisers.text_classifier(), texts, labels)
