@@ -1,8 +1,8 @@
 """F0 and periodicity of a recording, frame by frame, fast enough to be computed for everything that is heard.
 
 The autocorrelation method of Boersma (1993, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled
-sound"), as in Praat: candidates are peaks of the window-corrected autocorrelation, and the path through them pays for octave jumps. WORLD's
-estimators, of which `lime.world` uses one to take speech apart, took more than ten times as long (docs/decisions.md).
+sound"), as in Praat: candidates are peaks of the window-corrected autocorrelation, and the path through them pays for octave jumps. How it
+compares with WORLD's estimators, of which `lime.world` uses one to take speech apart, is in docs/decisions.md.
 """
 
 from __future__ import annotations
