@@ -101,11 +101,4 @@ def figures(answers: pd.DataFrame, *, judge: Any) -> list[dict[str, Any]]:
 
 def page(table: pd.DataFrame) -> str:
     """Return what `measure` returns as a Markdown table: a row an ablation, all seeds together, in the columns of the paper's tables."""
-    pooled = table[table.seed.isna()]
-    columns = list(dict.fromkeys(pooled.measure))
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name, rows in pooled.groupby("ablation", sort=False):
-        by = rows.set_index("measure")
-        cells = (f"{by.value[c]:.2f} [{by.low[c]:.2f}, {by.high[c]:.2f}]" if c in by.index else "" for c in columns)
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return experiment.page(table, down="ablation", across="measure")

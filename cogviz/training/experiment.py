@@ -71,3 +71,19 @@ def measure(
             table += [{**row, **cell.labels, "seed": seed} for row in figures(tables[-1])]
         table += [{**row, **cell.labels, "seed": None} for row in figures(pd.concat(tables, ignore_index=True))]
     return pd.DataFrame(table, columns=[*cells[0].labels, *FIGURES, "seed"])
+
+
+def page(table: pd.DataFrame, *, down: str, across: str) -> str:
+    """Return what `measure` returns as a Markdown table, all seeds together.
+
+    Args:
+        down, across: the columns (of the cells' labels, or "measure") whose values are the rows and the columns.
+    """
+    pooled = table[table.seed.isna()]
+    columns = list(dict.fromkeys(pooled[across]))
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, rows in pooled.groupby(down, sort=False):
+        by = rows.set_index(across)
+        cells = (f"{by.value[c]:.2f} [{by.low[c]:.2f}, {by.high[c]:.2f}]" if c in by.index else "" for c in columns)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

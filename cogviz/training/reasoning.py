@@ -141,11 +141,4 @@ def figures(answers: pd.DataFrame, *, sounds: pd.DataFrame) -> list[dict[str, An
 
 def page(table: pd.DataFrame) -> str:
     """Return what `measure` returns as a Markdown table: a row a measure, a column a cell, all seeds together."""
-    pooled = table[table.seed.isna()]
-    cells = list(dict.fromkeys(pooled.cell))
-    lines = ["| | " + " | ".join(cells) + " |", "|---" * (len(cells) + 1) + "|"]
-    for name, rows in pooled.groupby("measure", sort=False):
-        by = rows.set_index("cell")
-        told = (f"{by.value[c]:.2f} [{by.low[c]:.2f}, {by.high[c]:.2f}]" if c in by.index else "" for c in cells)
-        lines.append(f"| {name} | " + " | ".join(told) + " |")
-    return "\n".join(lines)
+    return experiment.page(table, down="measure", across="cell")
